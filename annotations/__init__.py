@@ -1,0 +1,1 @@
+"""Human judgement: claim, judge, decide, and the pages moderators work in."""
