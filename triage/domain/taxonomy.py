@@ -103,9 +103,7 @@ class Context:
 
 def _code(code: str, row: dict[str, Any]) -> PolicyCode:
     words = {key: str(row[key]) for key in ("title", "scope", "definition", "include", "exclude", "look_alikes")}
-    return PolicyCode(
-        code=code, default_tier=Tier(row["default_tier"]), referable=Referable(row["referable"]), **words
-    )
+    return PolicyCode(code=code, default_tier=Tier(row["default_tier"]), referable=Referable(row["referable"]), **words)
 
 
 _book = tomllib.loads(files(__package__).joinpath("taxonomy.toml").read_text(encoding="utf-8"))

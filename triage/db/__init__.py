@@ -1,0 +1,31 @@
+"""Tables, sessions and migrations. Importing this package registers every table."""
+
+from triage.db.accounts import ApiKey, Partner, PartnerUsage, User, UserSession
+from triage.db.base import Base
+from triage.db.cases import AssessmentRow, Case, Decision, Judgement
+from triage.db.events import DeadLetter, Event, EventSeal, IdempotencyKey, WorkerBeat
+from triage.db.posts import Capture, Post, PostScores, Report
+from triage.db.referrals import Referral
+
+__all__ = [
+    "ApiKey",
+    "AssessmentRow",
+    "Base",
+    "Capture",
+    "Case",
+    "DeadLetter",
+    "Decision",
+    "Event",
+    "EventSeal",
+    "IdempotencyKey",
+    "Judgement",
+    "Partner",
+    "PartnerUsage",
+    "Post",
+    "PostScores",
+    "Referral",
+    "Report",
+    "User",
+    "UserSession",
+    "WorkerBeat",
+]

@@ -1,0 +1,35 @@
+"""Engine and sessions. One kind of session for web, workers and command line: synchronous."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from triage.domain.errors import Unavailable
+from triage.settings import current
+
+
+@lru_cache(maxsize=1)
+def engine() -> Engine:
+    """The engine of this process.
+
+    Raises:
+        Unavailable: no database is configured.
+    """
+    url = current().database_url
+    if url is None:
+        raise Unavailable("TRIAGE_DATABASE_URL is not set; run this through `make up`, or point it at a PostgreSQL")
+    return create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+
+
+def session_factory() -> sessionmaker[Session]:
+    return sessionmaker(engine(), expire_on_commit=False)
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """A session that commits at the end of the block, or rolls back and raises."""
+    with session_factory().begin() as session:
+        yield session

@@ -1,0 +1,58 @@
+"""The order of the queue, with its reasons.
+
+A case is ordered by band, then deadline, then risk, then arrival. The band is its tier, lifted by one
+when the case has waited past its deadline, so that a quiet tier never starves behind a busy one; nothing
+is lifted into P0, which means a threat to life and not "late".
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from triage.domain.taxonomy import Tier
+
+#: Time to the first human look, by tier. Proposed targets, to be agreed with the operator (docs/concepts.md).
+FIRST_LOOK = {
+    Tier.P0: timedelta(minutes=15),
+    Tier.P1: timedelta(hours=1),
+    Tier.P2: timedelta(hours=8),
+    Tier.P3: timedelta(hours=72),
+    Tier.P4: timedelta(days=7),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A case's place in the queue. Lower ``band`` first, then earlier ``deadline``, then higher ``risk``."""
+
+    band: int
+    deadline: datetime
+    risk: float
+    reasons: tuple[str, ...]
+
+
+def place(tier: Tier, *, received_at: datetime, risk: float, report_count: int, now: datetime) -> Place:
+    """Work out a case's place. ``received_at`` is when the first report was accepted (aware UTC)."""
+    deadline = received_at + FIRST_LOOK[tier]
+    late = now > deadline
+    band = max(1, tier.level - 1) if late and tier.level > 0 else tier.level
+    reasons = [f"{tier}: first look within {in_words(FIRST_LOOK[tier])}"]
+    if late:
+        reasons.append(f"Overdue by {in_words(now - deadline)}")
+        if band < tier.level:
+            reasons.append(f"Waited too long, so moved up to the P{band} band")
+    else:
+        reasons.append(f"Due in {in_words(deadline - now)}")
+    reasons.append(f"Risk {risk:.0%}")
+    if report_count > 1:
+        reasons.append(f"{report_count} reports (a weak sign: the number of reports never raises the tier)")
+    return Place(band=band, deadline=deadline, risk=risk, reasons=tuple(reasons))
+
+
+def in_words(span: timedelta) -> str:
+    """A length of time as a person would say it: '15 minutes', '3 hours', '7 days'."""
+    minutes = max(0, int(span.total_seconds() // 60))
+    for size, unit in ((1440, "day"), (60, "hour")):
+        if minutes >= 2 * size or (minutes >= size and minutes % size == 0):
+            count = minutes // size
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    return f"{minutes} minute{'s' if minutes != 1 else ''}"

@@ -1,0 +1,104 @@
+"""The doorbell: telling a worker that there is work in PostgreSQL.
+
+Redis holds ids and doorbells only; losing it loses nothing. A lane is rung at most once until its worker
+answers: the worker deletes the ``nudge`` key before it looks for work, so a later arrival rings again. When
+Redis is away the ring is dropped, and the sweep (``workers.schedule``) rings later.
+"""
+
+import logging
+from enum import StrEnum
+from functools import lru_cache
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from triage import metrics
+from triage.domain.errors import Unavailable
+from triage.settings import current
+
+_NUDGE_SECONDS = 30
+_JOB_TIMEOUT = 180
+_FAILURE_TTL = 86_400
+
+logger = logging.getLogger(__name__)
+
+
+class Bell(StrEnum):
+    """One queue per worker process: three lanes of the classifiers, and capture."""
+
+    URGENT = "urgent"
+    LIVE = "live"
+    BULK = "bulk"
+    CAPTURE = "capture"
+
+
+#: Jobs by name: this room never imports the top floor.
+_JOB = {
+    Bell.URGENT: "workers.jobs.classify",
+    Bell.LIVE: "workers.jobs.classify",
+    Bell.BULK: "workers.jobs.classify",
+    Bell.CAPTURE: "workers.jobs.capture",
+}
+
+
+@lru_cache(maxsize=1)
+def connection() -> "Redis":
+    """The Redis of this process.
+
+    Raises:
+        Unavailable: no Redis is configured.
+    """
+    url = current().redis_url
+    if url is None:
+        raise Unavailable("TRIAGE_REDIS_URL is not set; run this through `make up`, or point it at a Redis")
+    return Redis.from_url(url, socket_connect_timeout=2, socket_keepalive=True)
+
+
+def rq_queue(bell: Bell) -> Queue:
+    """The RQ queue behind a bell. JSON, so that nothing read from Redis is ever unpickled."""
+    return Queue(f"triage-{bell}", connection=connection(), serializer="json", default_timeout=_JOB_TIMEOUT)
+
+
+def ring(bell: Bell) -> bool:
+    """Ring unless it is ringing already; returns whether Redis could be reached."""
+    try:
+        if connection().set(_nudge(bell), 1, nx=True, ex=_NUDGE_SECONDS):
+            rq_queue(bell).enqueue(
+                _JOB[bell], str(bell), result_ttl=0, failure_ttl=_FAILURE_TTL, description="", job_timeout=_JOB_TIMEOUT
+            )
+    except (RedisError, OSError) as error:
+        metrics.doorbell_failures.inc()
+        logger.warning("doorbell not rung", extra={"bell": str(bell), "reason": type(error).__name__})
+        return False
+    return True
+
+
+def answer(bell: Bell) -> None:
+    """Stop the ringing. Called first by the worker, so that work which arrives from now on rings again."""
+    connection().delete(_nudge(bell))
+
+
+def ring_after_commit(session: Session, bell: Bell) -> None:
+    """Ring once the caller's transaction is committed; a rollback rings nothing."""
+    session.info.setdefault("bells", set()).add(bell)
+
+
+def _nudge(bell: Bell) -> str:
+    return f"triage:nudge:{bell}"
+
+
+@event.listens_for(Session, "after_commit")
+def _ring_all(session: Session) -> None:
+    if session.in_nested_transaction():  # also fires when a savepoint is released; the outer may yet roll back
+        return
+    for bell in session.info.pop("bells", ()):
+        ring(bell)
+
+
+@event.listens_for(Session, "after_rollback")
+def _forget_bells(session: Session) -> None:
+    if not session.in_nested_transaction():
+        session.info.pop("bells", None)

@@ -1,0 +1,66 @@
+"""Configuration: environment variables with the prefix ``TRIAGE_``, read here and nowhere else."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting, with the value a laptop wants. ``docs/operator.md`` explains each one."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIAGE_", extra="ignore")
+
+    database_url: str | None = None
+    redis_url: str | None = None
+    data_dir: Path = Path("var")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    #: Set when the site is reached over HTTPS: cookies are then marked Secure.
+    https: bool = False
+    session_hours: int = Field(12, ge=1, le=72)
+
+    #: Who runs this installation; printed on every export.
+    authority_name: str = "Demonstration authority"
+    authority_contact: str = "triage@demonstration.example"
+
+    lease_minutes: int = Field(20, ge=1, le=240)
+    batch_size: int = Field(32, ge=1, le=256)
+    #: Seconds after which another worker may take a post that one worker claimed and did not finish.
+    scoring_lease_seconds: int = Field(60, ge=2)
+    scoring_attempts: int = Field(3, ge=1)
+    #: A worker busy with one batch for longer than this is hung and is killed.
+    hung_after_seconds: int = Field(120, ge=5)
+    torch_threads: int = Field(1, ge=1)
+    #: Lanes that `triage up` starts a worker for, comma separated.
+    worker_lanes: str = "urgent,live,bulk,capture"
+
+    max_text_chars: int = 20_000
+    max_body_bytes: int = 10_000_000
+    max_batch_lines: int = 10_000
+
+    #: Hosts an analyst may submit, comma separated; a subdomain is covered by its parent.
+    capture_hosts: str = (
+        "x.com,twitter.com,instagram.com,tiktok.com,youtube.com,youtu.be,facebook.com,snapchat.com,t.me,reddit.com"
+    )
+    #: For tests and demonstrations against pages on this machine only; never in production.
+    capture_allow_private: bool = False
+    capture_max_bytes: int = 5_000_000
+    capture_seconds: float = 15.0
+
+    @property
+    def evidence_dir(self) -> Path:
+        """Where captured bytes are kept, by their SHA-256."""
+        return self.data_dir / "evidence"
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        return frozenset(host.strip().lower() for host in self.capture_hosts.split(",") if host.strip())
+
+
+@lru_cache(maxsize=1)
+def current() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
