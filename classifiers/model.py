@@ -1,0 +1,85 @@
+"""The classifier: the base encoder, one token at a time, and one linear head per label.
+
+A post's logit for a label is the mean of its tokens' logits, so what each word contributed is read off for nothing
+(``token_logits``): that is where the evidence spans come from.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import BertModel
+
+from classifiers.artefact import ADAPTER, HEADS, Artefact, ArtefactError
+from classifiers.base_model import HIDDEN_SIZE, load_encoder
+from triage.domain.taxonomy import CONTEXTS, SCORED_CODES
+
+REVIEW = "review"
+URGENT = "urgent"
+#: Every head the pipeline reads, in the order of the columns.
+HEAD_NAMES: tuple[str, ...] = (*SCORED_CODES, *CONTEXTS, REVIEW, URGENT)
+
+_ADAPTER_PREFIX = "base_model.model."
+
+
+class Classifier(nn.Module):
+    """Encoder and heads; ``forward`` gives one logit per post and head."""
+
+    def __init__(self, encoder: nn.Module, heads: Sequence[str] = HEAD_NAMES) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.Linear(HIDDEN_SIZE, len(heads))
+
+    def token_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        assert isinstance(states, Tensor)
+        return states
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        logits = self.heads(pool(self.token_states(input_ids, attention_mask), attention_mask))
+        assert isinstance(logits, Tensor)
+        return logits
+
+
+def pool(states: Tensor, attention_mask: Tensor) -> Tensor:
+    """Mean of the token states, padding left out."""
+    weights = attention_mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
+
+def load_classifier(artefact: Artefact) -> Classifier:
+    """The shipped model, its adapter merged into the encoder, ready for inference.
+
+    Raises:
+        ArtefactError: the heads are not those of this code's taxonomy, or a file does not fit the encoder.
+    """
+    if tuple(artefact.config["heads"]) != HEAD_NAMES:
+        raise ArtefactError(f"{artefact.path(HEADS)} was trained for another taxonomy: train again")
+    encoder = load_encoder()
+    if artefact.path(ADAPTER).is_file():
+        merge_adapter(encoder, load_file(artefact.path(ADAPTER)), float(artefact.config["adapter_scale"]))
+    model = Classifier(encoder)
+    model.heads.load_state_dict({name: value.float() for name, value in load_file(artefact.path(HEADS)).items()})
+    return model.eval()
+
+
+def merge_adapter(encoder: BertModel, adapter: dict[str, Tensor], scale: float) -> None:
+    """Add the low-rank updates that peft saved to the weights they belong to.
+
+    Done here rather than by peft because importing peft costs a worker some 100 MB and seconds.
+
+    Raises:
+        ArtefactError: the adapter names a weight that the encoder does not have.
+    """
+    weights = dict(encoder.named_parameters())
+    for name, down in adapter.items():
+        if not name.endswith(".lora_A.weight"):
+            continue
+        module = name.removeprefix(_ADAPTER_PREFIX).removesuffix(".lora_A.weight")
+        target = weights.get(f"{module}.weight")
+        up = adapter.get(name.replace(".lora_A.", ".lora_B."))
+        if target is None or up is None:
+            raise ArtefactError(f"{ADAPTER} does not fit the base model at {module}: train again")
+        with torch.no_grad():
+            target += scale * (up.float() @ down.float())
