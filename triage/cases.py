@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from triage import audit
@@ -119,3 +119,22 @@ def folded(events: Iterable[Event]) -> CaseState:
     """The state that a case's events lead to."""
     kinds = frozenset(str(kind) for kind in CaseEvent)
     return lifecycle.fold((CaseEvent(event.kind), event.data) for event in events if event.kind in kinds)
+
+
+def lift_overdue(session: Session, *, now: datetime, limit: int = 500) -> int:
+    """Move cases that waited past their deadline one band up, so that no tier starves; returns how many."""
+    overdue = session.scalars(
+        select(Case)
+        .where(
+            Case.status == CaseStatus.OPEN.value,
+            Case.deadline_at < now,
+            Case.band > 1,
+            Case.tier == func.concat("P", Case.band),
+        )
+        .order_by(Case.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for case in overdue:
+        put_in_place(case, now=now)
+    return len(overdue)

@@ -1,5 +1,7 @@
 """What all tables share: naming of constraints, and columns that recur."""
 
+import secrets
+import time
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
@@ -43,3 +45,12 @@ CreatedAt = Annotated[datetime, mapped_column(server_default=text("clock_timesta
 def one_of(column: str, kinds: Iterable[StrEnum]) -> str:
     """A CHECK expression: ``column`` holds one of ``kinds``."""
     return f"{column} IN ({', '.join(repr(str(kind)) for kind in kinds)})"
+
+
+def new_id() -> uuid.UUID:
+    """A version 7 UUID (RFC 9562): milliseconds since 1970, then 74 random bits.
+
+    Made here and not by the database where a batch must know its ids before it is inserted.
+    """
+    value = (time.time_ns() // 1_000_000) << 80 | 0x7 << 76 | secrets.randbits(12) << 64
+    return uuid.UUID(int=value | 0b10 << 62 | secrets.randbits(62))

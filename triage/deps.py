@@ -1,0 +1,59 @@
+"""What a request needs: a session that commits before the answer leaves, and who is asking."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from sqlalchemy.orm import Session
+
+from triage import accounts
+from triage.accounts import SignedIn
+from triage.db import Partner
+from triage.db.session import transaction
+from triage.domain.errors import Forbidden, NotAuthenticated
+
+SESSION_COOKIE = "triage_session"
+
+
+def get_session() -> Iterator[Session]:
+    with transaction() as session:
+        yield session
+
+
+#: scope="function": the commit happens before the client has its answer; without it, after.
+SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+
+
+def get_now() -> datetime:
+    return datetime.now(UTC)
+
+
+NowDep = Annotated[datetime, Depends(get_now)]
+
+
+def get_partner(session: SessionDep, authorization: Annotated[str | None, Header()] = None) -> Partner:
+    """The partner whose key came with the request. Raises NotAuthenticated."""
+    scheme, _, key = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not key:
+        raise NotAuthenticated("Send your API key as `Authorization: Bearer <key>`", field="Authorization")
+    return accounts.partner_of_key(session, key.strip())
+
+
+PartnerDep = Annotated[Partner, Depends(get_partner)]
+
+
+def get_signed_in(request: Request, session: SessionDep, now: NowDep) -> SignedIn:
+    """Who is signed in at this browser. A request that changes something must carry the session's CSRF token.
+
+    Raises:
+        NotAuthenticated: nobody.
+        Forbidden: the token is missing or wrong.
+    """
+    who = accounts.signed_in(session, request.cookies.get(SESSION_COOKIE, ""), now=now)
+    if request.method not in ("GET", "HEAD") and request.headers.get("X-CSRF-Token") != who.csrf_token:
+        raise Forbidden("The page is out of date; reload it and try again", field="csrf_token")
+    return who
+
+
+SignedInDep = Annotated[SignedIn, Depends(get_signed_in, scope="function")]

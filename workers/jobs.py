@@ -1,0 +1,90 @@
+"""RQ jobs. A job is a doorbell: it carries a lane's name, answers it, and drains the work in PostgreSQL.
+
+Running a job twice, or never, changes nothing: what is to be done stands in the database, is claimed under
+a lease, and is recorded only by whoever still holds it.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from classifiers.pipeline import Pipeline
+from triage import assessment, audit, metrics, queue
+from triage import capture as captures
+from triage.assessment import Claimed
+from triage.db.session import transaction
+from triage.domain.scores import NotAssessed, Scores
+from triage.domain.words import Lane
+from triage.queue import Bell
+from triage.settings import current
+from workers import beats
+
+logger = logging.getLogger(__name__)
+
+#: After this many seconds a drain rings again and returns, so that a stop or a signal is never far away.
+_SLICE_SECONDS = 2.0
+
+
+@lru_cache(maxsize=1)
+def pipeline() -> Pipeline:
+    """The classifiers of this process, loaded once."""
+    return Pipeline.load(threads=current().torch_threads)
+
+
+def classify(lane_name: str) -> None:
+    """Score what waits in a lane, in batches, until nothing is left or the time slice is over."""
+    lane = Lane(lane_name)
+    bell = Bell(lane_name)
+    queue.answer(bell)  # first: whatever arrives from now on rings again
+    until = time.monotonic() + _SLICE_SECONDS
+    while time.monotonic() < until:
+        fresh = _classify_some(lane, limit=current().batch_size, retry=False)
+        retried = _classify_some(lane, limit=1, retry=True)
+        if fresh + retried == 0:
+            return
+    queue.ring(bell)
+
+
+def _classify_some(lane: Lane, *, limit: int, retry: bool) -> int:
+    settings = current()
+    with transaction() as session:
+        claims = assessment.claim_posts(
+            session, lane, limit=limit, lease_seconds=settings.scoring_lease_seconds, retry=retry
+        )
+    if not claims:
+        return 0
+    with beats.busy(), metrics.batch_seconds.labels(lane=str(lane)).time():
+        scored = score_each(pipeline(), claims)
+        actor = audit.system(f"pipeline {pipeline().version}")
+        with transaction() as session:
+            recorded = assessment.record_scores(
+                session, actor, scored, pipeline_version=pipeline().version, now=datetime.now(UTC)
+            )
+    metrics.posts_scored.labels(lane=str(lane)).inc(recorded)
+    return len(claims)
+
+
+def score_each(scorer: Pipeline, claims: Sequence[Claimed]) -> list[tuple[Claimed, Scores]]:
+    """Score a batch; if it fails, halve it until the post that poisons it stands alone, not assessed."""
+    try:
+        return list(zip(claims, scorer.score([claim.text for claim in claims]), strict=True))
+    except Exception as error:  # noqa: BLE001 -- any failure of a model must leave the post to a person
+        if len(claims) == 1:
+            logger.error("post not assessed", extra={"post": str(claims[0].post_id), "reason": type(error).__name__})
+            return [(claims[0], Scores(not_assessed=NotAssessed.MODEL_FAILED))]
+        middle = len(claims) // 2
+        return score_each(scorer, claims[:middle]) + score_each(scorer, claims[middle:])
+
+
+def capture(bell_name: str) -> None:
+    """Fetch the URLs that wait, one after another, until none is left or the time slice is over."""
+    bell = Bell(bell_name)
+    queue.answer(bell)
+    until = time.monotonic() + _SLICE_SECONDS
+    while time.monotonic() < until:
+        with beats.busy():
+            if not captures.capture_next(now=datetime.now(UTC)):
+                return
+    queue.ring(bell)

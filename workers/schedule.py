@@ -1,0 +1,80 @@
+"""The schedule process: once a second it sweeps up what rang and was not heard, and keeps the house in order.
+
+Every task runs in its own transaction and may run twice, or in two processes, without harm.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from triage import accounts, assessment, audit, capture, cases, queue
+from triage.db.session import transaction
+from triage.queue import Bell
+from workers import beats
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+_SELF = audit.system("schedule")
+
+
+def sweep(session: Session, now: datetime) -> int:
+    """Ring for every lane with work that nobody holds."""
+    bells = [Bell(str(lane)) for lane in assessment.lanes_with_work(session)]
+    if capture.has_work(session, now=now):
+        bells.append(Bell.CAPTURE)
+    for bell in bells:
+        queue.ring(bell)
+    return len(bells)
+
+
+def give_up(session: Session, now: datetime) -> int:
+    return assessment.give_up(session, _SELF, now=now)
+
+
+def seal(session: Session, now: datetime) -> int:
+    return audit.seal(session)
+
+
+def lift_overdue(session: Session, now: datetime) -> int:
+    return cases.lift_overdue(session, now=now)
+
+
+def forget_sessions(session: Session, now: datetime) -> int:
+    return accounts.purge_expired_sessions(session, now=now)
+
+
+#: (every how many seconds, task)
+TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
+    (1, sweep),
+    (1, seal),
+    (5, give_up),
+    (30, lift_overdue),
+    (600, forget_sessions),
+)
+
+
+def run(stop: threading.Event) -> None:
+    """Work until ``stop`` is set. A task that fails is logged and tried again at its next turn."""
+    with beats.beating("schedule", "schedule"):
+        tick = 0
+        while not stop.wait(SWEEP_SECONDS):
+            tick += 1
+            for every, task in TASKS:
+                if tick % every == 0:
+                    _run_one(task)
+
+
+def _run_one(task: Callable[[Session, datetime], int]) -> None:
+    try:
+        with transaction() as session:
+            done = task(session, datetime.now(UTC))
+    except SQLAlchemyError as error:  # the database is away or busy; the next tick tries again
+        logger.warning("task failed", extra={"task": task.__name__, "reason": type(error).__name__})
+        return
+    if done and task is not seal:
+        logger.info("task done", extra={"task": task.__name__, "count": done})
