@@ -1,5 +1,6 @@
 """Configuration: environment variables with the prefix ``TRIAGE_``, read here and nowhere else."""
 
+import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -62,5 +63,15 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def current() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once.
+
+    Where no server is named, those that ``triage up`` is running on this machine are used (it writes their
+    addresses to ``urls.json`` in the data directory): so `triage doctor` works in a second terminal.
+    """
+    settings = Settings()
+    running = settings.data_dir / "urls.json"
+    if running.exists():
+        urls = json.loads(running.read_text(encoding="utf-8"))
+        settings.database_url = settings.database_url or urls.get("database_url")
+        settings.redis_url = settings.redis_url or urls.get("redis_url")
+    return settings

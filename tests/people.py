@@ -1,0 +1,54 @@
+"""The people of the tests. Passwords are invented and the same for all."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from triage import accounts, audit
+from triage.db import Partner, User
+from triage.domain.words import PartnerKind, Role
+
+PASSWORD = "correct horse battery"
+
+
+@dataclass(frozen=True)
+class People:
+    """Everyone a test may need. ``outsider`` is signed in and may do nothing."""
+
+    moderator: User
+    second_moderator: User
+    analyst: User
+    approver: User
+    outsider: User
+    partner: Partner
+    partner_key: str
+    other_partner: Partner
+    other_partner_key: str
+
+
+def add_people(session: Session) -> People:
+    actor = audit.system("tests")
+
+    def user(username: str, *roles: Role) -> User:
+        return accounts.create_user(
+            session, actor, username=username, display_name=username.title(), password=PASSWORD, roles=roles
+        )
+
+    def partner(name: str) -> tuple[Partner, str]:
+        row = accounts.create_partner(session, actor, name=name, kind=PartnerKind.PLATFORM)
+        return row, accounts.issue_key(session, actor, row.id, now=datetime.now(UTC))
+
+    first, first_key = partner("Chirper")
+    other, other_key = partner("Picstream")
+    return People(
+        moderator=user("morgan", Role.MODERATOR),
+        second_moderator=user("sasha", Role.MODERATOR),
+        analyst=user("alex", Role.ANALYST),
+        approver=user("ada", Role.APPROVER),
+        outsider=user("olly", Role.AUDITOR),
+        partner=first,
+        partner_key=first_key,
+        other_partner=other,
+        other_partner_key=other_key,
+    )

@@ -1,0 +1,194 @@
+"""The ``triage`` command. Each room offers its commands; they are put together here."""
+
+import json
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+
+from triage import accounts, audit, log
+from triage.db import Partner
+from triage.db.migrate import upgrade
+from triage.db.session import transaction
+from triage.domain.errors import NotFound, TriageError
+from triage.domain.words import PartnerKind, Role
+from triage.queue import Bell
+from triage.settings import current
+from workers import demo as demonstration
+from workers import doctor as examination
+from workers import imports, schedule, up
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Triage of reported posts: machines rank, people decide."
+)
+user_app = typer.Typer(no_args_is_help=True, help="People who sign in.")
+key_app = typer.Typer(no_args_is_help=True, help="Partners and their API keys.")
+audit_app = typer.Typer(no_args_is_help=True, help="The log that proves itself.")
+app.add_typer(user_app, name="user")
+app.add_typer(key_app, name="key")
+app.add_typer(audit_app, name="audit")
+
+_OPERATOR = audit.system("command line")
+
+
+@app.command("up")
+def start_all() -> None:
+    """Start everything on this machine: servers, migrations, demonstration data, web, workers, schedule."""
+    log.configure()
+    raise typer.Exit(up.run_up(current()))
+
+
+@app.command()
+def web() -> None:
+    """Serve the API and the pages."""
+    settings = current()
+    uvicorn.run("workers.web:app", host=settings.host, port=settings.port, log_config=None, access_log=False)
+
+
+@app.command()
+def worker(bell: Bell, burst: bool = False) -> None:
+    """Work for one lane (urgent, live, bulk) or for capture."""
+    from workers import worker as process  # noqa: PLC0415 -- slow import
+
+    log.configure()
+    process.run(bell, burst=burst)
+
+
+@app.command("schedule")
+def run_schedule() -> None:
+    """Sweep, seal and keep order, once a second."""
+    log.configure()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    schedule.run(stop)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    upgrade()
+
+
+@app.command()
+def demo() -> None:
+    """Demonstration accounts (printed once) and about 200 invented posts, through the real intake."""
+    demonstration.load()
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSONL or CSV of reports")],
+    partner: Annotated[str, typer.Option(help="On whose behalf: the partner's name")],
+    rejects: Annotated[Path | None, typer.Option(help="Where bad rows go; default FILE.rejects.jsonl")] = None,
+) -> None:
+    """Import reports; bad rows go to a rejects file and the exit status is 1."""
+    outcome = imports.import_file(
+        file, partner_name=partner, rejects=rejects or file.with_name(f"{file.name}.rejects.jsonl")
+    )
+    typer.echo(
+        f"{outcome.accepted:,} accepted, {outcome.duplicates:,} of them already known, {outcome.refused:,} refused"
+    )
+    if outcome.refused:
+        typer.echo(f"Refused rows and reasons: {outcome.rejects}", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def score(
+    file: Annotated[str, typer.Argument(help="JSONL with a `text` field, or plain lines; - for standard input")] = "-",
+) -> None:
+    """Score posts: JSONL or plain lines in, JSONL out."""
+    from classifiers import cli as classifiers_cli  # noqa: PLC0415 -- slow import
+
+    classifiers_cli.score(file)
+
+
+@app.command()
+def doctor() -> None:
+    """Say on one page what is right and what is wrong; exit status 1 if anything is."""
+    with transaction() as session:
+        findings = examination.examine(session)
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for finding in findings:
+        mark = {True: "[green]ok[/]", False: "[red]WRONG[/]", None: ""}[finding.ok]
+        table.add_row(mark, finding.name, finding.value, finding.advice if finding.ok is False else "")
+    Console().print(table)
+    if any(finding.ok is False for finding in findings):
+        raise typer.Exit(1)
+
+
+@user_app.command("add")
+def add_user(
+    username: str,
+    name: Annotated[str, typer.Option(prompt=True, help="The name colleagues see")],
+    role: Annotated[list[Role], typer.Option(help="May be given several times")],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+) -> None:
+    """Add a person."""
+    with transaction() as session:
+        user = accounts.create_user(
+            session, _OPERATOR, username=username, display_name=name, password=password, roles=role
+        )
+    typer.echo(f"{username} can sign in; outside the house they are {user.pseudonym}")
+
+
+@key_app.command("partner")
+def add_partner(name: str, kind: PartnerKind, quota: Annotated[int, typer.Option(min=1)] = 100_000) -> None:
+    """Add a partner organisation."""
+    with transaction() as session:
+        accounts.create_partner(session, _OPERATOR, name=name, kind=kind, quota_per_day=quota)
+    typer.echo(f"{name} added; give it a key with `triage key issue`")
+
+
+@key_app.command("issue")
+def issue_key(partner: str) -> None:
+    """Give a partner a new key, shown once; the old one stops working."""
+    with transaction() as session:
+        row = session.scalar(select(Partner).where(Partner.name == partner))
+        if row is None:
+            raise NotFound(f"There is no partner called {partner}")
+        key = accounts.issue_key(session, _OPERATOR, row.id, now=datetime.now(UTC))
+    typer.echo(key)
+
+
+@audit_app.command("verify")
+def verify_log(expect: Annotated[str | None, typer.Option(help="A seal's SHA-256 kept elsewhere")] = None) -> None:
+    """Recompute the whole chain; exit status 1 if it does not hold."""
+    with transaction() as session:
+        found = audit.verify(session, expect=expect)
+    typer.echo(
+        json.dumps(
+            {
+                "holds": found.problem is None,
+                "problem": found.problem,
+                "sealed_events": found.sealed_events,
+                "unsealed_events": found.unsealed_events,
+                "seals": found.seals,
+                "head": found.head,
+            }
+        )
+    )
+    if found.problem:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The command's entry point: a refusal is one sentence, not a traceback."""
+    try:
+        app()
+    except TriageError as error:
+        typer.echo(f"triage: {error.detail}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
