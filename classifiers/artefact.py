@@ -68,7 +68,6 @@ def read_artefact(directory: Path = ARTEFACT_DIR) -> Artefact:
     )
 
 
-
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -10,7 +10,7 @@ _LEET = {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7"}
 _CYRILLIC = {"a": "а", "e": "е", "o": "о", "c": "с", "p": "р", "x": "х", "i": "і"}
 _INVISIBLE = "\u200b\u200c\u2060\u00ad"
 _FOR_WORD = {"knife": "🔪", "gun": "🔫", "phone": "📱", "fire": "🔥", "money": "💰", "dead": "💀", "eyes": "👀"}
-_SHORT = {"you": "u", "are": "r", "your": "ur", "to": "2", "for": "4", "because": "cos", "please": "pls", "people": "ppl"}
+_SHORT = {"you": "u", "are": "r", "your": "ur", "to": "2", "for": "4", "because": "cos", "please": "pls"}
 _PADDING = ("lol", "😂", "fr", "💀", "ngl", "🙄", "tbh", "...", "x", "🔥", "👀", "ffs")
 
 
@@ -77,7 +77,8 @@ def _slip(text: str, rng: random.Random) -> str:
     """Swap or lose letters as a thumb does."""
     for word in _words(text, rng, 0.15)[:3]:
         at = rng.randrange(1, len(word) - 1)
-        slipped = word[:at] + word[at + 1] + word[at] + word[at + 2 :] if rng.random() < 0.5 else word[:at] + word[at + 1 :]
+        swapped, lost = word[:at] + word[at + 1] + word[at] + word[at + 2 :], word[:at] + word[at + 1 :]
+        slipped = swapped if rng.random() < 0.5 else lost
         text = text.replace(word, slipped, 1)
     return text
 

@@ -4,6 +4,7 @@ The format is described in ``classifiers/data/README.md``. Evaluation text must 
 trained on, and the posts of one contrast set must stay together, so the split goes by file and by set.
 """
 
+import hashlib
 import json
 import re
 import zlib
@@ -81,6 +82,15 @@ def read_corpus(directory: Path = CORPUS_DIR) -> list[AuthoredPost]:
                 seen.add(post.id)
                 posts.append(post)
     return posts
+
+
+def corpus_digest(directory: Path = CORPUS_DIR) -> str:
+    """SHA-256 over the files of the corpus, names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*.jsonl")):
+        digest.update(f"{path.name}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def parse_line(line: str, *, batch: str, where: str) -> AuthoredPost:
@@ -188,7 +198,8 @@ def near_duplicates(
 
 def _minhash(grams: frozenset[str]) -> list[int]:
     hashes = [zlib.crc32(gram.encode("utf-8", "surrogatepass")) + 1 for gram in grams] or [0]
-    return [min((value * (2 * k + 3) * 0x9E3779B1 + k * 0x85EBCA6B) % _PRIME for value in hashes) for k in range(_HASHES)]
+    steps = [((2 * k + 3) * 0x9E3779B1, k * 0x85EBCA6B) for k in range(_HASHES)]
+    return [min((value * factor + shift) % _PRIME for value in hashes) for factor, shift in steps]
 
 
 def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:

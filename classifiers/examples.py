@@ -77,5 +77,3 @@ def shuffled_batches(lengths: Sequence[int], size: int, rng: random.Random) -> l
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     rng.shuffle(batches)
     return batches
-
-

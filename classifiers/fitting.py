@@ -1,13 +1,13 @@
 """Fit a classifier to examples: by heads alone on frozen text vectors, by low-rank adapters, or wholly."""
 
 import logging
+import math
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerFast
 
 from classifiers.augment import augment
 from classifiers.base_model import HIDDEN_SIZE, load_encoder, load_tokenizer
-from classifiers.examples import AUXILIARY, COLUMNS, Examples, Matrix, shuffled_batches
-from classifiers.model import HEAD_NAMES, REVIEW, URGENT, Classifier, pool
+from classifiers.examples import AUXILIARY, COLUMNS, Examples, shuffled_batches
+from classifiers.model import REVIEW, URGENT, Classifier, pool
 from classifiers.normalise import normalise
 from triage.domain.taxonomy import CONTEXTS, SCORED_CODES
 
@@ -90,9 +90,18 @@ def _column_weights() -> Tensor:
     return torch.tensor([shares[name] for name in COLUMNS])
 
 
-def _positive_weights() -> Tensor:
+def _positive_weight(name: str) -> float:
     """Rare labels count more where they are present, or the heads would learn to say no."""
-    return torch.tensor([1.0 if name == REVIEW else 3.0 for name in COLUMNS])
+    return 1.0 if name == REVIEW else 3.0
+
+
+def _positive_weights() -> Tensor:
+    return torch.tensor([_positive_weight(name) for name in COLUMNS])
+
+
+def expected_shifts(names: Sequence[str]) -> list[float]:
+    """How far a well fitted head's logit lies too high because of its weight; the prior of the calibration."""
+    return [-math.log(_positive_weight(name)) for name in names]
 
 
 def masked_loss(logits: Tensor, targets: Tensor, weights: Tensor, positive: Tensor) -> Tensor:
@@ -154,12 +163,11 @@ def _fit_encoder(
     return model.eval()
 
 
-def _fit_heads(
-    model: Classifier, tokenizer: PreTrainedTokenizerFast, examples: Examples, recipe: Recipe
-) -> Classifier:
+def _fit_heads(model: Classifier, tokenizer: PreTrainedTokenizerFast, examples: Examples, recipe: Recipe) -> Classifier:
     """Heads on text vectors computed once; full-batch, so a run takes seconds after the vectors are there."""
     vectors = embed(model, tokenizer, examples.texts, recipe.max_tokens)
-    vectors = vectors / vectors.std()
+    scale = vectors.std()
+    vectors = vectors / scale
     targets = torch.from_numpy(examples.targets)
     optimiser = torch.optim.AdamW(model.heads.parameters(), lr=recipe.head_rate, weight_decay=0.01)
     weights, positive = _column_weights(), _positive_weights()
@@ -169,6 +177,9 @@ def _fit_heads(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+    first = model.heads if recipe.method is Method.LINEAR else model.heads[0]
+    with torch.no_grad():
+        first.weight /= scale  # so that the heads take the vectors as they come
     return model.eval()
 
 
@@ -183,11 +194,3 @@ def embed(model: Classifier, tokenizer: PreTrainedTokenizerFast, texts: Sequence
         inputs, mask = collate([ids[row] for row in rows], tokenizer.pad_token_id)
         vectors[rows] = pool(model.token_states(inputs, mask), mask)
     return vectors.clone()
-
-
-@torch.inference_mode()
-def logits_of(model: Classifier, texts: Sequence[str], max_tokens: int, *, scale: float = 1.0) -> Matrix:
-    """Raw logits of the real heads, one row per text; ``scale`` as the vectors were scaled for the heads."""
-    vectors = embed(model, load_tokenizer(), texts, max_tokens) / scale
-    logits: Matrix = model.heads(vectors)[:, : len(HEAD_NAMES)].numpy().astype(np.float32)
-    return logits

@@ -23,7 +23,9 @@ _NEGATIVE_LETTERS = ((0x1F150, 26), (0x1F170, 26))  # negative circled and squar
 _WORD_WITH_FOREIGN_LETTER = re.compile(r"[^\W\d_]+")
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.ASCII)
 _MENTION = re.compile(r"(?<![\w@])@\w+")
-_SPACED_LETTERS = re.compile(r"(?<![\w.\-*·])[a-z](?:([ .\-_*·])[a-z0134578@$](?![^\W_]))(?:\1[a-z0134578@$](?![^\W_])){2,}")
+_SPACED_LETTERS = re.compile(
+    r"(?<![\w.\-*·])[a-z](?:([ .\-_*·])[a-z0134578@$](?![^\W_]))(?:\1[a-z0134578@$](?![^\W_])){2,}"
+)
 _LEET_WORD = re.compile(r"(?<![\w@$#£])[a-z0-9@$|]{3,}+(?!\w)")
 _LEET_INSIDE = re.compile(r"(?<=[a-z])[0134578@$|]{1,2}(?=[a-z])")
 _LEET_AT_END = re.compile(r"(?<=[a-z])[0134578@$|]$")

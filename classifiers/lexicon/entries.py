@@ -99,7 +99,7 @@ def parse_lexicon(text: str) -> Lexicon:
 
 def _entry(row: dict[str, Any]) -> Entry:
     term = row.get("term", "?")
-    expected = {field for field in Entry.__slots__}
+    expected = set(Entry.__slots__)
     if set(row) != expected:
         raise LexiconError(f"lexicon: {term!r} has the fields {sorted(row)}, not {sorted(expected)}")
     if not row["senses_benign"]:
