@@ -160,7 +160,7 @@ def _record(
         .returning(PostScores.post_id, PostScores.id),
         score_rows,
     )
-    scores_ids = dict(made.tuples())
+    scores_ids = dict(made.all())
     rows = session.scalars(select(Case).where(Case.post_id.in_(scores_ids)).order_by(Case.id).with_for_update()).all()
     for case in rows:
         _assess(session, actor, case, items[case.post_id], scores_ids[case.post_id], now)

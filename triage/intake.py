@@ -228,7 +228,7 @@ def _find_or_make_posts(session: Session, reports: Sequence[NewReport], lane: La
     made = session.execute(
         upsert(Post).on_conflict_do_nothing(index_elements=[Post.identity]).returning(Post.identity, Post.id), rows
     )
-    found = dict(made.tuples())
+    found = dict(made.all())
     new_urls = [
         {"id": new_id(), "post_id": row["id"], "url": row["url"], "status": str(CaptureStatus.WANTED)}
         for row in rows
@@ -238,7 +238,7 @@ def _find_or_make_posts(session: Session, reports: Sequence[NewReport], lane: La
         session.execute(insert(Capture), new_urls)
     if missing := set(by_identity) - set(found):
         query = select(Post.identity, Post.id).where(Post.identity.in_(missing))
-        found |= dict(session.execute(query).tuples())
+        found |= dict(session.execute(query).all())
         _hurry(session, [found[identity] for identity in missing if by_identity[identity].urgent])
     return found
 

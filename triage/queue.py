@@ -54,7 +54,7 @@ def connection() -> "Redis":
     url = current().redis_url
     if url is None:
         raise Unavailable("TRIAGE_REDIS_URL is not set; run this through `make up`, or point it at a Redis")
-    return Redis.from_url(url, socket_connect_timeout=2, socket_keepalive=True)
+    return Redis.from_url(url, socket_connect_timeout=2)
 
 
 def rq_queue(bell: Bell) -> Queue:
