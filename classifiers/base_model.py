@@ -38,7 +38,8 @@ def load_encoder() -> BertModel:
     verify_base_model()
     encoder = AutoModel.from_pretrained(_directory(), local_files_only=True, add_pooling_layer=False)
     assert isinstance(encoder, BertModel)
-    return encoder.eval()
+    encoder.eval()  # type: ignore[no-untyped-call]
+    return encoder
 
 
 def load_tokenizer() -> PreTrainedTokenizerFast:

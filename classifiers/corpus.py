@@ -7,6 +7,7 @@ trained on, and the posts of one contrast set must stay together, so the split g
 import hashlib
 import json
 import re
+import tomllib
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +30,7 @@ _CONTACT = re.compile(r"\b0\d{9,10}\b|\+44\d|https?://(?!example)", re.ASCII)
 _HASHES = 24  # minhash functions, in bands of 3: a pair at 0.7 is compared with probability 0.97
 _BAND = 3
 _PRIME = (1 << 61) - 1
+_SPLITS_FILE = Path(__file__).parent / "data" / "splits.toml"
 
 
 class Split(StrEnum):
@@ -37,6 +39,13 @@ class Split(StrEnum):
     TRAIN = "train"
     DEVELOPMENT = "development"
     TEST = "test"
+
+
+_HELD_OUT = {
+    batch: Split(part)
+    for part, batches in tomllib.loads(_SPLITS_FILE.read_text(encoding="utf-8")).items()
+    for batch in batches
+}
 
 
 class CorpusError(ValueError):
@@ -142,11 +151,8 @@ def _problems(row: dict[str, Any]) -> Iterator[str]:
 
 
 def split_of(batch: str) -> Split:
-    """Which part a batch belongs to: by its number, so that a batch never changes sides."""
-    number = int(batch.rsplit("-", 1)[1])
-    if number % 6 == 3:
-        return Split.DEVELOPMENT
-    return Split.TEST if number % 6 == 0 else Split.TRAIN
+    """Which part a batch belongs to (``data/splits.toml``); training unless it is held out."""
+    return _HELD_OUT.get(batch, Split.TRAIN)
 
 
 def split_posts(posts: Iterable[AuthoredPost]) -> dict[Split, list[AuthoredPost]]:

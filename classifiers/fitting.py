@@ -47,6 +47,7 @@ class Recipe:
     disguised: float = 0.3
     seed: int = 7
     threads: int = 2
+    half_precision: bool = True  # twice as fast on processors with bfloat16; slower on others
 
 
 def fit(examples: Examples, recipe: Recipe) -> Classifier:
@@ -151,10 +152,12 @@ def _fit_encoder(
         ids = tokenise(tokenizer, [normalise(text).text for text in texts], recipe.max_tokens)
         model.train()
         for batch in shuffled_batches([len(row) for row in ids], recipe.batch, rng):
-            logits = model(*collate([ids[i] for i in batch], tokenizer.pad_token_id))
-            loss = masked_loss(logits, targets[batch], weights, positive)
+            inputs, mask = collate([ids[i] for i in batch], tokenizer.pad_token_id)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.half_precision):
+                logits = model(inputs, mask)
+            loss = masked_loss(logits.float(), targets[batch], weights, positive)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
@@ -175,11 +178,11 @@ def _fit_heads(model: Classifier, tokenizer: PreTrainedTokenizerFast, examples: 
     for _ in range(300 if recipe.method is Method.MLP else 800):
         loss = masked_loss(model.heads(vectors), targets, weights, positive)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    first = model.heads if recipe.method is Method.LINEAR else model.heads[0]
+    first = next(module for module in model.heads.modules() if isinstance(module, nn.Linear))
     with torch.no_grad():
-        first.weight /= scale  # so that the heads take the vectors as they come
+        first.weight.div_(scale)  # so that the heads take the vectors as they come
     return model.eval()
 
 

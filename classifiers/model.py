@@ -82,4 +82,4 @@ def merge_adapter(encoder: BertModel, adapter: dict[str, Tensor], scale: float) 
         if target is None or up is None:
             raise ArtefactError(f"{ADAPTER} does not fit the base model at {module}: train again")
         with torch.no_grad():
-            target += scale * (up.float() @ down.float())
+            target.add_(scale * (up.float() @ down.float()))

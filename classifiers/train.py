@@ -39,6 +39,8 @@ from triage.domain import taxonomy
 
 log = logging.getLogger(__name__)
 
+DEFAULTS = Recipe()
+
 
 def training_examples(posts: list[AuthoredPost], public: Path | None, *, seed: int) -> Examples:
     """The authored training posts and, where there is a folder of them, rows of the public sets."""
@@ -60,7 +62,7 @@ def save_model(model: Classifier, recipe: Recipe, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     adapter = get_peft_model_state_dict(model.encoder)
     save_file({name: value.half().contiguous() for name, value in adapter.items()}, directory / ADAPTER)
-    settings: Any = model.encoder.peft_config  # type: ignore[union-attr]  # a PeftModel, which has no types
+    settings: Any = model.encoder.peft_config
     adapter_config = settings["default"].to_dict()
     adapter_config |= {"base_model_name_or_path": base_model.NAME, "inference_mode": True}
     adapter_config["target_modules"] = sorted(adapter_config["target_modules"])
@@ -92,9 +94,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the artefact.")] = ARTEFACT_DIR,
     public: Annotated[Path | None, typer.Option(help="Folder of the public training sets.")] = None,
     corpus: Annotated[Path, typer.Option(help="Folder of the authored corpus.")] = CORPUS_DIR,
-    epochs: Annotated[int, typer.Option(min=1)] = Recipe.epochs,
-    seed: Annotated[int, typer.Option()] = Recipe.seed,
-    threads: Annotated[int, typer.Option(min=1)] = Recipe.threads,
+    epochs: Annotated[int, typer.Option(min=1)] = DEFAULTS.epochs,
+    seed: Annotated[int, typer.Option()] = DEFAULTS.seed,
+    threads: Annotated[int, typer.Option(min=1)] = DEFAULTS.threads,
 ) -> None:
     """Train and write the artefact. Thresholds are set afterwards, with ``python -m classifiers.evaluate``."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
