@@ -20,7 +20,6 @@ from workers.lifeline import die_with_parent
 logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.2
-_HANG_CHECK_SECONDS = 2.0
 _LONGEST_LINE = 65_536  # bytes; a longer line is forwarded in pieces
 
 
@@ -41,6 +40,7 @@ class Patience:
     longest_restart: float = 30.0
     healthy_after: float = 60.0  # a child that ran this long starts again at `first_restart`
     stop: float = 10.0  # between SIGTERM and SIGKILL
+    hang_check: float = 2.0  # between two questions whether a child hangs
 
 
 @dataclass
@@ -59,8 +59,8 @@ class Supervisor:
 
     A child that ends is started again whatever its exit status: a worker that lost Redis ends with 0. Its standard
     output and error go to `output`, each line behind its name. `is_hung(name, pid)` is asked every few seconds about
-    every running child; a hung one is killed and started again. `on_tick()` is called several times a second and must not
-    block. If this process is killed, the kernel kills the children. Start it from the main thread.
+    every running child; a hung one is killed and started again. `on_tick()` is called several times a second and must
+    not block. If this process is killed, the kernel kills the children. Start it from the main thread.
     """
 
     commands: Sequence[Command]
@@ -207,7 +207,7 @@ class Supervisor:
         now = time.monotonic()
         if now < self._next_hang_check:
             return
-        self._next_hang_check = now + _HANG_CHECK_SECONDS
+        self._next_hang_check = now + self.patience.hang_check
         for name, child in self._children.items():
             if child.process is not None and self.is_hung(name, child.process.pid):
                 logger.error("child hangs; killing it", extra={"child": name})
