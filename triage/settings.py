@@ -66,10 +66,10 @@ def current() -> Settings:
     """The settings of this process, read once.
 
     Where no server is named, those that ``triage up`` is running on this machine are used (it writes their
-    addresses to ``urls.json`` in the data directory): so `triage doctor` works in a second terminal.
+    addresses to ``servers/urls.json`` in the data directory): so `triage doctor` works in a second terminal.
     """
     settings = Settings()
-    running = settings.data_dir / "urls.json"
+    running = settings.data_dir / "servers" / "urls.json"
     if running.exists():
         urls = json.loads(running.read_text(encoding="utf-8"))
         settings.database_url = settings.database_url or urls.get("database_url")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
+from classifiers import cli as scoring
 from triage import accounts, audit, log
 from triage.db import Partner
 from triage.db.migrate import upgrade
@@ -35,6 +36,7 @@ audit_app = typer.Typer(no_args_is_help=True, help="The log that proves itself."
 app.add_typer(user_app, name="user")
 app.add_typer(key_app, name="key")
 app.add_typer(audit_app, name="audit")
+app.command()(scoring.score)
 
 _OPERATOR = audit.system("command line")
 
@@ -100,16 +102,6 @@ def import_file(
     if outcome.refused:
         typer.echo(f"Refused rows and reasons: {outcome.rejects}", err=True)
         raise typer.Exit(1)
-
-
-@app.command()
-def score(
-    file: Annotated[str, typer.Argument(help="JSONL with a `text` field, or plain lines; - for standard input")] = "-",
-) -> None:
-    """Score posts: JSONL or plain lines in, JSONL out."""
-    from classifiers import cli as classifiers_cli  # noqa: PLC0415 -- slow import
-
-    classifiers_cli.score(file)
 
 
 @app.command()

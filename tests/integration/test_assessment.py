@@ -1,0 +1,171 @@
+"""From a post that wants scores to an open case."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from tests.factories import NOT_ASSESSED, accept, open_case, scores
+from tests.people import People
+from triage import assessment, audit, cases
+from triage.assessment import Claimed
+from triage.db import AssessmentRow, Case, DeadLetter, Event, Post, PostScores
+from triage.db.session import session_factory
+from triage.domain.scores import Scores
+from triage.domain.words import Lane
+from workers import jobs, schedule
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SYSTEM = audit.system("tests")
+
+
+def claim(session: Session, **changes: object) -> list[Claimed]:
+    options = {"limit": 32, "lease_seconds": 60} | changes
+    claims = assessment.claim_posts(session, Lane.LIVE, **options)  # type: ignore[arg-type]
+    session.commit()
+    return claims
+
+
+def record(session: Session, claims: Sequence[Claimed], given: Scores) -> int:
+    done = assessment.record_scores(session, SYSTEM, [(one, given) for one in claims], pipeline_version="t", now=NOW)
+    session.commit()
+    return done
+
+
+def test_scored_post_opens_its_case_with_tier_and_reasons(session: Session, people: People) -> None:
+    case = open_case(session, people, scores(review=0.97, urgent=0.9, TTL=0.95))
+
+    assert (case.status, case.tier, case.band, case.assessed, case.flagged) == ("open", "P0", 0, True, True)
+    assert case.codes == ["TTL"]
+    row = session.scalars(select(AssessmentRow)).one()
+    assert row.reasons[0] == "Threat to life or serious violence: 95%"
+    assert case.deadline_at == case.received_at + timedelta(minutes=15)
+
+
+def test_clean_post_opens_its_case_too(session: Session, people: People) -> None:
+    case = open_case(session, people, scores())
+
+    assert (case.status, case.tier, case.flagged) == ("open", "P4", False)
+
+
+def test_not_assessed_is_not_clean(session: Session, people: People) -> None:
+    case = open_case(session, people, NOT_ASSESSED)
+
+    assert (case.status, case.tier, case.assessed, case.flagged) == ("open", "P2", False, True)
+
+
+def test_two_workers_never_hold_the_same_post(session: Session, people: People) -> None:
+    for n in range(5):
+        accept(session, people, text=f"post {n}")
+    session.commit()
+
+    with session_factory()() as other:
+        mine = assessment.claim_posts(session, Lane.LIVE, limit=3, lease_seconds=60)
+        theirs = assessment.claim_posts(other, Lane.LIVE, limit=3, lease_seconds=60)
+        other.commit()
+    session.commit()
+
+    held = [one.post_id for one in (*mine, *theirs)]
+    assert len(held) == len(set(held)) == 5
+
+
+def test_late_result_is_left_to_the_worker_that_took_over(session: Session, people: People) -> None:
+    accept(session, people)
+    session.commit()
+    slow = claim(session)
+    session.execute(update(Post).values(scoring_lease_until=func.now() - timedelta(seconds=1)))
+    session.commit()
+    quick = claim(session, retry=True)
+
+    assert record(session, quick, scores(review=0.9, TTL=0.9)) == 1
+    assert record(session, slow, scores()) == 0
+    assert session.scalar(select(func.count()).select_from(PostScores)) == 1
+    assert session.scalars(select(Case.tier)).one() == "P1"
+
+
+def test_post_that_kills_its_worker_is_retried_alone_and_then_given_up(session: Session, people: People) -> None:
+    for n in range(3):
+        accept(session, people, text=f"post {n}")
+    session.commit()
+    claim(session)  # and the worker dies
+    for _ in range(2):
+        session.execute(update(Post).values(scoring_lease_until=func.now() - timedelta(seconds=1)))
+        session.commit()
+        assert len(claim(session, retry=True, limit=1)) == 1
+
+    session.execute(update(Post).values(scoring_lease_until=func.now() - timedelta(seconds=1), scoring_attempts=3))
+    given_up = assessment.give_up(session, SYSTEM, now=NOW)
+    session.commit()
+
+    assert given_up == 3
+    assert set(session.scalars(select(Case.assessed))) == {False}
+    assert session.scalar(select(func.count()).select_from(DeadLetter)) == 3
+
+
+class PoisonedBy:
+    """A scorer that fails on any batch with a poisonous text in it."""
+
+    version = "t"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def score(self, texts: Sequence[str]) -> list[Scores]:
+        if self.text in texts:
+            raise RuntimeError("poison")
+        return [scores() for _ in texts]
+
+
+def test_poison_post_is_isolated_from_its_batch(session: Session, people: People) -> None:
+    for n in range(7):
+        accept(session, people, text=f"post {n}")
+    session.commit()
+    claims = claim(session)
+
+    scored = jobs.score_each(PoisonedBy("post 4"), claims)
+
+    assert [one.text for one, result in scored if not result.assessed] == ["post 4"]
+    assert len(scored) == 7
+
+
+def test_case_row_is_the_fold_of_its_events(session: Session, people: People) -> None:
+    case = open_case(session, people)
+    accept(session, people)
+    session.commit()
+
+    session.refresh(case)
+    events = session.scalars(select(Event).where(Event.case_id == case.id).order_by(Event.id)).all()
+    assert cases.folded(events) == cases.state_of(case)
+    assert case.report_count == 2
+
+
+def test_overdue_case_moves_up_one_band_but_never_to_p0(session: Session, people: People) -> None:
+    late = open_case(session, people, scores(review=0.9, SUP=0.9), text="late")
+    later = open_case(session, people, scores(review=0.9, TTL=0.9), text="very late")
+    session.execute(update(Case).values(deadline_at=NOW - timedelta(days=9), received_at=NOW - timedelta(days=9)))
+    session.commit()
+
+    moved = schedule.lift_overdue(session, NOW)
+    session.commit()
+
+    assert moved == 1
+    assert (late.tier, late.band) == ("P3", 2)
+    assert (later.tier, later.band) == ("P1", 1)
+    assert schedule.lift_overdue(session, NOW) == 0
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_sweep_rings_for_work_that_nobody_heard(session: Session, people: People, flushed: bool) -> None:
+    from triage import queue
+    from triage.queue import Bell
+
+    accept(session, people)
+    session.commit()
+    if flushed:
+        queue.connection().flushdb()
+
+    schedule.sweep(session, NOW)
+
+    assert queue.rq_queue(Bell.LIVE).count == 1

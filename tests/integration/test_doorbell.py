@@ -1,0 +1,105 @@
+"""The doorbell and the facts about RQ that it relies on (docs/decisions/0002-rq.md)."""
+
+import json
+import uuid
+
+import pytest
+from rq import Queue, SimpleWorker
+from sqlalchemy.orm import Session
+
+from tests.factories import accept
+from tests.people import People
+from triage import queue
+from triage.queue import Bell
+from workers.embedded import EmbeddedServers
+
+
+def waiting() -> int:
+    return queue.rq_queue(Bell.LIVE).count
+
+
+@pytest.mark.usefixtures("database")
+def test_bell_rings_once_until_it_is_answered() -> None:
+    assert [queue.ring(Bell.LIVE) for _ in range(3)] == [True, True, True]
+    assert waiting() == 1
+
+    queue.answer(Bell.LIVE)
+    queue.ring(Bell.LIVE)
+
+    assert waiting() == 2
+
+
+def test_bell_rings_after_the_commit_and_not_before(session: Session, people: People) -> None:
+    accept(session, people)
+    assert waiting() == 0
+
+    session.commit()
+
+    assert waiting() == 1
+
+
+def test_rollback_and_savepoint_ring_nothing(session: Session, people: People) -> None:
+    with session.begin_nested():
+        accept(session, people)
+    assert waiting() == 0
+
+    session.rollback()
+    session.commit()
+
+    assert waiting() == 0
+
+
+def test_redis_away_loses_no_report(session: Session, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    from redis import Redis
+
+    away = Redis.from_url("unix:///nowhere/redis.sock")
+    monkeypatch.setattr(queue, "connection", lambda: away)
+
+    accepted = accept(session, people)
+    session.commit()
+
+    assert accepted.report_id
+
+
+@pytest.mark.usefixtures("database")
+def test_job_in_redis_is_json_with_a_lane_and_nothing_else() -> None:
+    queue.ring(Bell.LIVE)
+
+    job = queue.rq_queue(Bell.LIVE).jobs[0]
+    held = queue.connection().hgetall(job.key)
+    assert isinstance(held, dict)
+    assert (job.func_name, list(job.args), job.kwargs) == ("workers.jobs.classify", ["live"], {})
+    assert held[b"description"] == b""
+    assert not any(value.startswith(b"\x80") for value in held.values())  # how a pickle begins
+
+
+@pytest.mark.usefixtures("database")
+def test_rq_refuses_to_enqueue_what_json_cannot_carry() -> None:
+    with pytest.raises(TypeError, match="UUID"):
+        queue.rq_queue(Bell.LIVE).enqueue("workers.jobs.classify", uuid.uuid4())
+
+
+@pytest.mark.usefixtures("database")
+def test_finished_job_leaves_nothing_in_redis() -> None:
+    before = set(queue.connection().scan_iter())
+    rq_queue = queue.rq_queue(Bell.LIVE)
+    rq_queue.enqueue(json.dumps, "x", result_ttl=0, description="")
+
+    SimpleWorker([rq_queue], connection=queue.connection(), serializer="json").work(burst=True, logging_level="ERROR")
+
+    left = {key for key in queue.connection().scan_iter() if b"job" in key or b"result" in key} - before
+    assert left == set()
+
+
+def test_worker_of_one_queue_moves_a_job_and_never_merely_pops_it(database: EmbeddedServers) -> None:
+    """With two queues RQ uses BLPOP, and a job popped by a killed worker exists nowhere."""
+    commands = queue.connection()
+    commands.config_resetstat()
+    one = Queue("one", connection=commands, serializer="json")
+    one.enqueue(json.dumps, "x", result_ttl=0)
+
+    SimpleWorker([one], connection=commands, serializer="json").work(max_idle_time=1, logging_level="ERROR")
+
+    used = {name.removeprefix("cmdstat_").lower() for name in commands.info("commandstats")}
+    assert "blpop" not in used
+    assert used & {"blmove", "lmove"}
