@@ -22,7 +22,7 @@ from triage.db.session import transaction
 from triage.domain.errors import NotFound, TriageError
 from triage.domain.words import PartnerKind, Role
 from triage.queue import Bell
-from triage.settings import current
+from triage.settings import Settings, current
 from workers import demo as demonstration
 from workers import doctor as examination
 from workers import imports, schedule, up
@@ -44,8 +44,9 @@ _OPERATOR = audit.system("command line")
 @app.command("up")
 def start_all() -> None:
     """Start everything on this machine: servers, migrations, demonstration data, web, workers, schedule."""
+    # Not current(): that would take the addresses which a killed run left behind for servers to use.
     log.configure()
-    raise typer.Exit(up.run_up(current()))
+    raise typer.Exit(up.run_up(Settings()))
 
 
 @app.command()
