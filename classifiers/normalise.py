@@ -90,7 +90,11 @@ def _fold(text: str) -> Normalised:
         ends.extend([index + 1] * len(folded))
     folded_text = "".join(characters)
     if not folded_text.isascii():
-        folded_text = _WORD_WITH_FOREIGN_LETTER.sub(_latin_word, folded_text)
+        latin = sum("a" <= character <= "z" for character in folded_text)
+        letters = sum(character.isalpha() for character in folded_text)
+        # In a text mostly of another alphabet, a word of that alphabet is just a word.
+        read = _latin_word if latin > letters / 2 else _latin_mixed_word
+        folded_text = _WORD_WITH_FOREIGN_LETTER.sub(read, folded_text)
     return Normalised(folded_text, tuple(starts), tuple(ends))
 
 
@@ -122,11 +126,15 @@ def _named_symbol(character: str) -> str:
 
 def _latin_word(match: re.Match[str]) -> str:
     """Read look-alike letters as Latin in a mixed word, or in one made of look-alikes only; same length."""
+    mapped = "".join(HOMOGLYPHS.get(character, character) for character in match[0])
+    return mapped if mapped.isascii() else _latin_mixed_word(match)
+
+
+def _latin_mixed_word(match: re.Match[str]) -> str:
     word = match[0]
-    if word.isascii():
+    if word.isascii() or not any("a" <= character <= "z" for character in word):
         return word
-    mapped = "".join(HOMOGLYPHS.get(character, character) for character in word)
-    return mapped if mapped.isascii() or any("a" <= character <= "z" for character in word) else word
+    return "".join(HOMOGLYPHS.get(character, character) for character in word)
 
 
 def _read_leet(match: re.Match[str]) -> str:
