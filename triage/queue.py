@@ -67,7 +67,12 @@ def ring(bell: Bell) -> bool:
     try:
         if connection().set(_nudge(bell), 1, nx=True, ex=_NUDGE_SECONDS):
             rq_queue(bell).enqueue(
-                _JOB[bell], str(bell), result_ttl=0, failure_ttl=_FAILURE_TTL, description="", job_timeout=_JOB_TIMEOUT
+                _JOB[bell],
+                str(bell),
+                result_ttl=0,
+                failure_ttl=_FAILURE_TTL,
+                description=f"doorbell {bell}",
+                job_timeout=_JOB_TIMEOUT,
             )
     except (RedisError, OSError) as error:
         metrics.doorbell_failures.inc()

@@ -69,7 +69,7 @@ def test_job_in_redis_is_json_with_a_lane_and_nothing_else() -> None:
     held = queue.connection().hgetall(job.key)
     assert isinstance(held, dict)
     assert (job.func_name, list(job.args), job.kwargs) == ("workers.jobs.classify", ["live"], {})
-    assert held[b"description"] == b""
+    assert held[b"description"] == b"doorbell live"
     assert not any(value.startswith(b"\x80") for value in held.values())  # how a pickle begins
 
 
