@@ -25,8 +25,9 @@ class LexiconMatcher:
 
     def __init__(self, lexicon: Lexicon) -> None:
         self.lexicon = lexicon
-        self._tokenise = spacy.blank("en").tokenizer
-        self._matcher = PhraseMatcher(self._tokenise.vocab)
+        english = spacy.blank("en")
+        self._tokenise = english.tokenizer
+        self._matcher = PhraseMatcher(english.vocab)
         self._by_key = {f"{number}": entry for number, entry in enumerate(lexicon.entries)}
         for key, entry in self._by_key.items():
             self._matcher.add(key, [self._tokenise(form) for form in entry.forms])
