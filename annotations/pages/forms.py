@@ -1,0 +1,146 @@
+"""What somebody typed, and how it becomes a view, grounds or an error that names its field."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+from starlette.datastructures import FormData
+
+from annotations.review import View
+from triage.db import Judgement
+from triage.domain.errors import TriageError
+from triage.domain.gates import Grounds, PossibleChild, PrimarySignal, RequestedAction, SecondarySignal
+from triage.domain.lifecycle import Outcome
+from triage.domain.taxonomy import CODES, CONTEXTS, NO_VIOLATION, Imminence, SpeechAct, Target
+
+E = TypeVar("E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One line of the error summary; ``field`` is the id of the control it links to."""
+
+    field: str
+    message: str
+
+
+class Incomplete(Exception):
+    """The form cannot be used yet. Everything that is wrong at once, so that it is mended at once."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__(f"{len(errors)} fields")
+        self.errors = list(errors)
+
+
+def as_errors(error: TriageError) -> list[FieldError]:
+    """A refusal of a rule, as a line of the error summary."""
+    return [FieldError(error.field or "outcome", error.detail)]
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The values of a form by name, kept so that nothing typed is lost when the form comes back."""
+
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, form: FormData) -> "Typed":
+        return cls({name: [value for value in form.getlist(name) if isinstance(value, str)] for name in form})
+
+    @classmethod
+    def of_judgement(cls, judgement: Judgement) -> "Typed":
+        return cls(
+            {
+                "codes": judgement.codes,
+                "speech_act": [judgement.speech_act],
+                "target": [judgement.target],
+                "imminence": [judgement.imminence],
+                "contexts": judgement.contexts,
+            }
+        )
+
+    def one(self, name: str) -> str:
+        return next(iter(self.values.get(name, ())), "").strip()
+
+    def many(self, name: str) -> tuple[str, ...]:
+        return tuple(self.values.get(name, ()))
+
+
+def read_view(typed: Typed) -> View:
+    """The five axes.
+
+    "No violation" needs no more than itself: what it leaves open is filled in as unclear, nobody, no time.
+
+    Raises:
+        Incomplete: naming every axis that was left out.
+    """
+    codes = tuple(code for code in typed.many("codes") if code in CODES)
+    harmless = codes == (NO_VIOLATION,)
+    errors: list[FieldError] = []
+    if not codes:
+        errors.append(FieldError("codes", "Choose at least one code, or No violation"))
+
+    def choose(name: str, kinds: type[E], default: E, message: str) -> E:
+        if typed.one(name) in [str(kind) for kind in kinds]:
+            return kinds(typed.one(name))
+        if not harmless:
+            errors.append(FieldError(name, message))
+        return default
+
+    view = View(
+        codes=codes,
+        speech_act=choose("speech_act", SpeechAct, SpeechAct.UNCLEAR, "Say what the post does"),
+        target=choose("target", Target, Target.NONE, "Say whom it is aimed at, or Nobody"),
+        imminence=choose("imminence", Imminence, Imminence.UNSPECIFIED, "Say how soon, or No time given"),
+        contexts=tuple(name for name in typed.many("contexts") if name in CONTEXTS),
+    )
+    if errors:
+        raise Incomplete(errors)
+    return view
+
+
+def read_outcome(typed: Typed) -> Outcome:
+    """Raises Incomplete when no outcome was chosen."""
+    try:
+        return Outcome(typed.one("outcome"))
+    except ValueError:
+        raise Incomplete([FieldError("outcome", "Choose an outcome")]) from None
+
+
+def read_grounds(typed: Typed, recipient_ids: Sequence[str]) -> Grounds:
+    """The grounds of a referral; the rules about them are in ``triage.domain.gates``.
+
+    Raises:
+        Incomplete: no recipient, or one that does not exist.
+    """
+    if typed.one("recipient_id") not in recipient_ids:
+        raise Incomplete([FieldError("recipient_id", "Choose who receives the referral")])
+    return Grounds(
+        recipient_id=typed.one("recipient_id"),
+        statement_of_reasons=typed.one("statement_of_reasons"),
+        causal_path=typed.one("causal_path"),
+        necessity=typed.one("necessity"),
+        least_intrusive=typed.one("least_intrusive"),
+        requested_action=_one_of(typed, "requested_action", RequestedAction, RequestedAction.REVIEW),
+        platform_policy_clause=typed.one("platform_policy_clause"),
+        legal_basis=typed.many("legal_basis"),
+        primary_signals=_some_of(typed, "primary_signals", PrimarySignal),
+        secondary_signals=_some_of(typed, "secondary_signals", SecondarySignal),
+        secondary_source=typed.one("secondary_source"),
+        context_rebuttal=typed.one("context_rebuttal"),
+        possible_child=_one_of(typed, "possible_child", PossibleChild, PossibleChild.UNKNOWN),
+        safeguarding_considered=typed.one("safeguarding_considered") == "yes",
+    )
+
+
+def _one_of(typed: Typed, name: str, kinds: Callable[[str], E], default: E) -> E:
+    try:
+        return kinds(typed.one(name))
+    except ValueError:
+        return default
+
+
+def _some_of(typed: Typed, name: str, kinds: type[E]) -> tuple[E, ...]:
+    known = [str(kind) for kind in kinds]
+    return tuple(kinds(value) for value in typed.many(name) if value in known)

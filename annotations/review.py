@@ -1,0 +1,357 @@
+"""A person takes a case, reads it, judges it before seeing the machine's reasons, and decides.
+
+The lease on the case row says who is reading. It is taken with ``FOR UPDATE SKIP LOCKED``, so two people who
+ask at once get different cases. A lease that ran out still belongs to its holder until somebody else takes
+the case: an answer given late is lost only when another person is already reading.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, String, and_, cast, exists, or_, select
+from sqlalchemy.orm import Session
+
+from triage import accounts, audit, cases, metrics, referral
+from triage.audit import Entry
+from triage.db import Case, Decision, Event, Judgement, Report, User
+from triage.domain import gates, policy, taxonomy
+from triage.domain.errors import Conflict, Forbidden, IllegalTransition, InvalidInput, LeaseLost
+from triage.domain.gates import Grounds, Proposal
+from triage.domain.lifecycle import CaseEvent, CaseStatus, Outcome
+from triage.domain.taxonomy import CODES, CONTEXTS, NO_VIOLATION, Imminence, SpeechAct, Target
+from triage.domain.words import Operation, Role, Stage
+from triage.settings import current
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a person makes of a post, on the five axes of docs/concepts.md."""
+
+    codes: tuple[str, ...]
+    speech_act: SpeechAct
+    target: Target
+    imminence: Imminence
+    contexts: tuple[str, ...] = ()
+
+
+def claim_next(session: Session, user: User, *, now: datetime) -> Case | None:
+    """Take the case that is next in the queue, or go on with the one the user holds.
+
+    Left out: cases the user submitted, decided or passed before, and cases somebody else is reading. A second
+    claimer skips a row that the first has locked, and sees the first one's lease once that is committed.
+    """
+    accounts.require(user, Role.MODERATOR)
+    if (held := holds(session, user, now=now)) is not None:
+        return held
+    case = session.scalar(
+        select(Case)
+        .where(
+            Case.status == CaseStatus.OPEN.value,
+            or_(Case.lease_until.is_(None), Case.lease_until < now),
+            ~_submitted(user),
+            ~_decided(user),
+            ~_passed(user),
+        )
+        .order_by(Case.band, Case.deadline_at, Case.risk.desc(), Case.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if case is not None:
+        _take(session, user, case, now)
+    return case
+
+
+def holds(session: Session, user: User, *, now: datetime) -> Case | None:
+    """The open case the user is reading now, if any."""
+    return session.scalar(
+        select(Case).where(Case.lease_user_id == user.id, Case.lease_until >= now, Case.status == CaseStatus.OPEN.value)
+    )
+
+
+def claim(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
+    """Take one particular case.
+
+    Raises:
+        Forbidden: the user submitted it or decided it before.
+        Conflict: somebody else is reading it, or the user is reading another one.
+        IllegalTransition: it is not open.
+    """
+    accounts.require(user, Role.MODERATOR)
+    case = cases.locked(session, case_id)
+    if session.scalar(select(Case.id).where(Case.id == case_id, _submitted(user))):
+        raise Forbidden("You submitted this post: somebody else has to review it")
+    if session.scalar(select(Case.id).where(Case.id == case_id, _decided(user))):
+        raise Forbidden("You have decided on this case before: it is waiting for somebody else")
+    if _held_by_another(case, user, now):
+        raise Conflict("Somebody else is reading this case")
+    if (held := holds(session, user, now=now)) is not None:
+        if held.id == case.id:
+            return case
+        raise Conflict(f"You are reading case {held.number}: decide it, or put it back, before you take another")
+    _take(session, user, case, now)
+    return case
+
+
+def extend(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
+    """Keep the case for another full lease. Raises LeaseLost."""
+    case = _held(session, user, case_id, now)
+    case.lease_until = _lease_end(now)
+    return case
+
+
+def release(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
+    """Put the case back; it may come to the same person again. Raises LeaseLost."""
+    return _give_back(session, user, case_id, passed=False, now=now)
+
+
+def pass_case(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
+    """Leave the case to somebody else, no reason asked: it is not offered to this person again. Raises LeaseLost."""
+    return _give_back(session, user, case_id, passed=True, now=now)
+
+
+def read_case(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
+    """The case for its holder to read; the reading is an event in the same transaction.
+
+    Raises:
+        LeaseLost: somebody else is reading it, or nobody was asked to.
+    """
+    case = _held(session, user, case_id, now)
+    audit.record(session, accounts.actor_of(user), _read_entry(case))
+    return case
+
+
+def first_judgement(session: Session, user: User, case_id: uuid.UUID) -> Judgement | None:
+    """What the user said of this case before seeing the machine's reasons."""
+    return session.scalar(
+        select(Judgement)
+        .where(Judgement.case_id == case_id, Judgement.user_id == user.id, Judgement.stage == Stage.FIRST.value)
+        .order_by(Judgement.id)
+        .limit(1)
+    )
+
+
+def judge_first(session: Session, user: User, case_id: uuid.UUID, view: View, *, now: datetime) -> Judgement:
+    """Store the user's own view, after which the machine's reasons may be shown. Given once: a repeat gets the first.
+
+    Raises:
+        LeaseLost: the case is somebody else's.
+        InvalidInput: no code, an unknown one, or "no violation" beside another.
+    """
+    case = _held(session, user, case_id, now)
+    if (given := first_judgement(session, user, case_id)) is not None:
+        return given
+    _check_view(view)
+    judgement = _judgement(session, user, case, Stage.FIRST, view)
+    case.lease_until = _lease_end(now)
+    cases.advance(
+        session,
+        accounts.actor_of(user),
+        case,
+        CaseEvent.JUDGED,
+        object_type="judgement",
+        object_id=str(judgement.id),
+        codes=list(view.codes),
+    )
+    return judgement
+
+
+def decide(
+    session: Session,
+    user: User,
+    case_id: uuid.UUID,
+    view: View,
+    *,
+    outcome: Outcome,
+    reasons: str,
+    grounds: Grounds | None,
+    now: datetime,
+) -> Decision:
+    """Decide the case: final judgement, decision, events and, for ``refer``, the referral, in one transaction.
+
+    Sent twice, it is one decision.
+
+    Raises:
+        LeaseLost: somebody else holds the case by now.
+        Conflict: the user decided this case before, and otherwise; or has not judged it yet.
+        InvalidInput: the view is not complete.
+        GateClosed: a rule of the code book stands against it; names the field.
+    """
+    accounts.require(user, Role.MODERATOR)
+    case = cases.locked(session, case_id)
+    if (earlier := _decision_of(session, user, case_id)) is not None:
+        return _same(earlier, outcome, view)
+    _check_held(case, user, now)
+    first = first_judgement(session, user, case_id)
+    if first is None:
+        raise Conflict("Judge the post first: the decision comes after your own view of it")
+    _check_view(view)
+    grounds = grounds if outcome is Outcome.REFER else None
+    proposal = Proposal(outcome, view.codes, view.contexts, reasons, grounds, changed(first, view))
+    gates.check(proposal)
+    final = _judgement(session, user, case, Stage.FINAL, view)
+    decision = Decision(
+        case_id=case.id,
+        user_id=user.id,
+        judgement_id=final.id,
+        outcome=str(outcome),
+        codes=list(view.codes),
+        reasons=reasons.strip(),
+        referral=_plain(grounds),
+        policy_version=policy.CURRENT.version,
+        taxonomy_version=taxonomy.VERSION,
+    )
+    session.add(decision)
+    session.flush()
+    _close(session, user, case, decision, proposal)
+    return decision
+
+
+def changed(first: Judgement, view: View) -> bool:
+    """Whether the codes differ from what the person said first. Only that needs written reasons."""
+    return set(first.codes) != set(view.codes)
+
+
+def submitters(session: Session, case_id: uuid.UUID) -> list[uuid.UUID]:
+    """Who submitted the post by hand. None of them may review or approve it."""
+    query = select(Report.submitted_by).where(Report.case_id == case_id, Report.submitted_by.is_not(None)).distinct()
+    return [user_id for user_id in session.scalars(query) if user_id is not None]
+
+
+def _close(session: Session, user: User, case: Case, decision: Decision, proposal: Proposal) -> None:
+    actor = accounts.actor_of(user)
+    cases.release_lease(case)
+    cases.advance(
+        session,
+        actor,
+        case,
+        CaseEvent.DECIDED,
+        object_type="decision",
+        object_id=str(decision.id),
+        outcome=str(proposal.outcome),
+        codes=list(proposal.codes),
+        changed_after_reasons=proposal.overrides_first_judgement,
+        policy_version=decision.policy_version,
+    )
+    if proposal.outcome is Outcome.REFER:
+        referral.open_referral(session, actor, case, decision, submitter_ids=submitters(session, case.id))
+    metrics.decisions.labels(outcome=str(proposal.outcome)).inc()
+
+
+def _same(earlier: Decision, outcome: Outcome, view: View) -> Decision:
+    if earlier.outcome == str(outcome) and set(earlier.codes) == set(view.codes):
+        return earlier
+    raise Conflict("You have decided this case before; that decision stands")
+
+
+def _decision_of(session: Session, user: User, case_id: uuid.UUID) -> Decision | None:
+    return session.scalar(
+        select(Decision)
+        .where(Decision.case_id == case_id, Decision.user_id == user.id)
+        .order_by(Decision.id.desc())
+        .limit(1)
+    )
+
+
+def _judgement(session: Session, user: User, case: Case, stage: Stage, view: View) -> Judgement:
+    judgement = Judgement(
+        case_id=case.id,
+        user_id=user.id,
+        stage=str(stage),
+        codes=list(view.codes),
+        speech_act=str(view.speech_act),
+        target=str(view.target),
+        imminence=str(view.imminence),
+        contexts=list(view.contexts),
+    )
+    session.add(judgement)
+    session.flush()
+    return judgement
+
+
+def _check_view(view: View) -> None:
+    if not view.codes:
+        raise InvalidInput(f"Choose at least one policy code, or {NO_VIOLATION} for no violation", field="codes")
+    if unknown := sorted(set(view.codes) - set(CODES)):
+        raise InvalidInput(f"Unknown policy code {', '.join(unknown)}", field="codes")
+    if NO_VIOLATION in view.codes and len(view.codes) > 1:
+        raise InvalidInput(f"{NO_VIOLATION} (no violation) cannot stand beside another code", field="codes")
+    if unknown := sorted(set(view.contexts) - set(CONTEXTS)):
+        raise InvalidInput(f"Unknown context {', '.join(unknown)}", field="contexts")
+
+
+def _take(session: Session, user: User, case: Case, now: datetime) -> None:
+    case.lease_user_id, case.lease_until = user.id, _lease_end(now)
+    cases.advance(session, accounts.actor_of(user), case, CaseEvent.CLAIMED)
+
+
+def _give_back(session: Session, user: User, case_id: uuid.UUID, *, passed: bool, now: datetime) -> Case:
+    case = _held(session, user, case_id, now)
+    cases.release_lease(case)
+    cases.advance(session, accounts.actor_of(user), case, CaseEvent.RELEASED, passed=passed)
+    return case
+
+
+def _held(session: Session, user: User, case_id: uuid.UUID, now: datetime) -> Case:
+    """The case, locked, held by the user."""
+    accounts.require(user, Role.MODERATOR)
+    case = cases.locked(session, case_id)
+    _check_held(case, user, now)
+    return case
+
+
+def _check_held(case: Case, user: User, now: datetime) -> None:
+    if case.status != CaseStatus.OPEN.value:
+        raise IllegalTransition(f"Case {case.number} is no longer open")
+    if case.lease_user_id != user.id:
+        raise LeaseLost(
+            "Somebody else is reading this case now"
+            if _held_by_another(case, user, now)
+            else "Nobody holds this case: take it first"
+        )
+
+
+def _held_by_another(case: Case, user: User, now: datetime) -> bool:
+    held = case.lease_user_id not in (None, user.id)
+    return held and case.lease_until is not None and case.lease_until >= now
+
+
+def _lease_end(now: datetime) -> datetime:
+    return now + timedelta(minutes=current().lease_minutes)
+
+
+def _read_entry(case: Case) -> Entry:
+    return Entry(Operation.CONSULTATION, "case.read", "case", str(case.id), case_id=case.id)
+
+
+def _plain(grounds: Grounds | None) -> dict[str, object] | None:
+    """The grounds as JSON holds them: lists for tuples, text for enumerations."""
+    if grounds is None:
+        return None
+    return {name: _plain_value(value) for name, value in grounds.as_dict().items()}
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [str(item) for item in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _submitted(user: User) -> ColumnElement[bool]:
+    return exists().where(Report.case_id == Case.id, Report.submitted_by == user.id)
+
+
+def _decided(user: User) -> ColumnElement[bool]:
+    return exists().where(Decision.case_id == Case.id, Decision.user_id == user.id)
+
+
+def _passed(user: User) -> ColumnElement[bool]:
+    return exists().where(
+        and_(
+            Event.case_id == Case.id,
+            Event.kind == CaseEvent.RELEASED.value,
+            Event.actor_id == cast(user.id, String),
+            Event.data["passed"].as_boolean(),
+        )
+    )
