@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
 
 _BETWEEN = " | "
 #: A spreadsheet takes a cell that starts like this for a formula (wide forms too: some programs fold them).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF100
+_FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 
 
 def _at(*path: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -102,7 +103,7 @@ COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 def render(document: Mapping[str, Any]) -> bytes:
     """A header line and one row, RFC 4180, UTF-8 without a byte order mark."""
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
+    writer = csv.writer(out, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     writer.writerow(_cell(read(document)) for read in COLUMNS.values())
     return out.getvalue().encode()
@@ -115,4 +116,9 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = _BETWEEN.join(map(str, value)) if isinstance(value, list) else str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+    return f"'{text}" if _first_seen(text) in _FORMULA else text
+
+
+def _first_seen(text: str) -> str:
+    """The first character that counts: spaces and invisible ones in front may be dropped by the reader."""
+    return next((char for char in text if char in _FORMULA or unicodedata.category(char)[0] not in "ZC"), "")
