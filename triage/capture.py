@@ -35,7 +35,7 @@ from triage.settings import current
 
 MAX_ATTEMPTS = 3
 METHOD = "http_get"
-TOOL_VERSION = f"triage {version('triage')}, httpcore {version('httpcore')}, selectolax {version('selectolax')}"
+TOOL_VERSION = f"triage-capture 1.0, httpcore {version('httpcore')}, selectolax {version('selectolax')}"
 #: A fetch is bounded by ``capture_seconds``; storing and recording what came may take this much longer.
 _LEASE_MARGIN = timedelta(seconds=45)
 _FIRST_RETRY_SECONDS = 30

@@ -12,6 +12,7 @@ and nothing of the page.
 """
 
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -37,6 +38,7 @@ _KEPT_HEADERS = frozenset(
     {"age", "content-encoding", "content-language", "content-length", "content-type", "date", "etag"}
     | {"last-modified", "server", "via"}
 )
+_HOST = re.compile(r"[a-z0-9._:-]+")
 _MAX_URL = 2000
 _MAX_HEADER = 500
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -126,16 +128,16 @@ def check(url: str, *, allowed_hosts: Collection[str], allow_private: bool = Fal
         parts = urlsplit(url.strip())
         port = parts.port
         host = (parts.hostname or "").rstrip(".").encode("idna").decode("ascii").lower()
+        path = quote(urlunsplit(("", "", parts.path or "/", parts.query, "")), safe=_SAFE)
     except ValueError:
         raise FetchRefused(Problem.BAD_URL) from None
-    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or len(url) > _MAX_URL:
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or "@" in parts.netloc or len(url) > _MAX_URL:
         raise FetchRefused(Problem.BAD_URL)
     if not is_allowed(host, allowed_hosts):
         raise FetchRefused(Problem.HOST_NOT_ALLOWED)
     port = port or {"http": 80, "https": 443}[parts.scheme]
     if port not in _PORTS and not allow_private:
         raise FetchRefused(Problem.PORT_NOT_ALLOWED)
-    path = quote(urlunsplit(("", "", parts.path or "/", parts.query, "")), safe=_SAFE)
     return Target(parts.scheme, host, port, path)
 
 
@@ -166,9 +168,8 @@ def fetch(url: str, *, allowed_hosts: Collection[str], allow_private: bool, max_
             answer = _get(pool, target, max_bytes)
             if isinstance(answer, Fetched):
                 return answer
-            target = check(
-                _joined(target.url, answer.location), allowed_hosts=allowed_hosts, allow_private=allow_private
-            )
+            onward = _joined(target.url, answer.location)
+            target = check(onward, allowed_hosts=allowed_hosts, allow_private=allow_private)
     raise FetchRefused(Problem.TOO_MANY_REDIRECTS)
 
 
@@ -210,9 +211,7 @@ def _get(pool: httpcore.ConnectionPool, target: Target, max_bytes: int) -> Fetch
 def _read(response: httpcore.Response, target: Target, max_bytes: int) -> Fetched | _Redirect:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
     if response.status in _REDIRECTS:
-        if not headers.get("location"):
-            raise FetchFailed(Problem.BROKEN_ANSWER)
-        return _Redirect(headers["location"])
+        return _Redirect(quote(headers.get("location", "").encode("latin-1"), safe=_SAFE))
     _check_status(response.status)
     content_type, charset = _media_type(headers.get("content-type", ""))
     if content_type not in CONTENT_TYPES:
@@ -287,12 +286,15 @@ def may_connect(address: Address, *, allow_private: bool) -> bool:
             return may_connect(inner, allow_private=allow_private)
         if address in _NAT64:  # stands for the IPv4 address in its last four bytes
             return may_connect(IPv4Address(int(address) & 0xFFFFFFFF), allow_private=allow_private)
+        if address in _LOCAL_NAT64 or address.is_site_local:
+            return False
     if allow_private and address.is_loopback:
         return True
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 
 
 @dataclass
