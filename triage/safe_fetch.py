@@ -204,8 +204,9 @@ def _get(pool: httpcore.ConnectionPool, target: Target, max_bytes: int) -> Fetch
     except httpcore.ProtocolError:
         raise FetchFailed(Problem.BROKEN_ANSWER) from None
     except httpcore.NetworkError as error:
-        is_certificate = isinstance(error.__cause__, ssl.SSLCertVerificationError)
-        raise FetchFailed(Problem.CERTIFICATE if is_certificate else Problem.CONNECTION) from None
+        # httpcore passes the socket's error on as the argument of its own.
+        untrusted = any(isinstance(argument, ssl.SSLCertVerificationError) for argument in error.args)
+        raise FetchFailed(Problem.CERTIFICATE if untrusted else Problem.CONNECTION) from None
 
 
 def _read(response: httpcore.Response, target: Target, max_bytes: int) -> Fetched | _Redirect:
