@@ -1,5 +1,6 @@
 """The people of the tests. Passwords are invented and the same for all."""
 
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -42,7 +43,7 @@ def add_people(session: Session) -> People:
         row = User(
             username=username,
             display_name=username.title(),
-            pseudonym=f"R-{username.upper()}",
+            pseudonym=f"R-{zlib.crc32(username.encode()):08X}",  # as real ones look: the export refuses names
             password_hash=password_hash(),
             roles=[str(role) for role in roles],
         )

@@ -241,9 +241,12 @@ def export(session: Session, actor: Actor, referral: Referral, format: Format | 
 
     Raises:
         InvalidInput: unknown format.
+        NotFound: the actor is a partner and not the recipient.
         Conflict: it is not approved, was recalled, or what is stored is not what was approved.
     """
     kind = _format(format)
+    if actor.kind is ActorKind.PARTNER and actor.id != str(referral.recipient_id):
+        raise NotFound("There is no such referral")
     session.refresh(referral, with_for_update=True)
     if referral.status not in _DELIVERABLE or referral.document is None:
         raise Conflict(f"Referral {referral.number} is {referral.status} and cannot be downloaded")
