@@ -39,10 +39,10 @@ class Recipe:
 
     method: Method = Method.LORA
     rank: int = 16
-    epochs: int = 8
+    epochs: int = 6
     batch: int = 32
     rate: float = 1e-3
-    head_rate: float = 3e-3
+    head_rate: float = 1e-2
     max_tokens: int = 128
     disguised: float = 0.3
     seed: int = 7
@@ -80,10 +80,10 @@ def _new_model(recipe: Recipe) -> Classifier:
 
 
 def _column_weights() -> Tensor:
-    """Each group of columns counts as a group: the flag most, then codes, contexts and the auxiliary ones."""
+    """Each group of columns counts as a group: the codes most, then the flag, contexts and the auxiliary ones."""
     groups = {REVIEW: 2.0, URGENT: 0.7}
     shares = {
-        **{code: 2.5 / len(SCORED_CODES) for code in SCORED_CODES},
+        **{code: 5.0 / len(SCORED_CODES) for code in SCORED_CODES},
         **{context: 1.0 / len(CONTEXTS) for context in CONTEXTS},
         **{name: 1.0 / len(AUXILIARY) for name in AUXILIARY},
         **groups,

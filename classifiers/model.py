@@ -34,7 +34,7 @@ class Classifier(nn.Module):
     def token_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         assert isinstance(states, Tensor)
-        return states
+        return states.float()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         logits = self.heads(pool(self.token_states(input_ids, attention_mask), attention_mask))
@@ -48,8 +48,17 @@ def pool(states: Tensor, attention_mask: Tensor) -> Tensor:
     return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
 
 
-def load_classifier(artefact: Artefact) -> Classifier:
+def has_fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware; elsewhere it is emulated and slow."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def load_classifier(artefact: Artefact, *, half_precision: bool = False) -> Classifier:
     """The shipped model, its adapter merged into the encoder, ready for inference.
+
+    With ``half_precision`` the encoder runs in bfloat16: half the memory, nearly three times the speed where the
+    processor has it, and probabilities that differ by less than 0.01 (docs/evaluation.md).
 
     Raises:
         ArtefactError: the heads are not those of this code's taxonomy, or a file does not fit the encoder.
@@ -59,7 +68,7 @@ def load_classifier(artefact: Artefact) -> Classifier:
     encoder = load_encoder()
     if artefact.path(ADAPTER).is_file():
         merge_adapter(encoder, load_file(artefact.path(ADAPTER)), float(artefact.config["adapter_scale"]))
-    model = Classifier(encoder)
+    model = Classifier(encoder.bfloat16() if half_precision else encoder)
     model.heads.load_state_dict({name: value.float() for name, value in load_file(artefact.path(HEADS)).items()})
     return model.eval()
 

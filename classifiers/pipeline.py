@@ -18,7 +18,7 @@ from classifiers.artefact import ARTEFACT_DIR, CALIBRATION, ArtefactError, read_
 from classifiers.base_model import load_tokenizer
 from classifiers.inference import BATCH, Logits, window_logits
 from classifiers.lexicon import LexiconMatcher, read_lexicon
-from classifiers.model import HEAD_NAMES, REVIEW, URGENT, Classifier, load_classifier
+from classifiers.model import HEAD_NAMES, REVIEW, URGENT, Classifier, has_fast_bfloat16, load_classifier
 from classifiers.windows import Window, cut_windows
 from triage.domain import taxonomy
 from triage.domain.scores import EvidenceSpan, NotAssessed, Scores
@@ -65,8 +65,12 @@ class Pipeline:
         self._versions["pipeline"] = self.version
 
     @classmethod
-    def load(cls, *, threads: int = 1, directory: Path = ARTEFACT_DIR) -> "Pipeline":
-        """Load and verify everything; takes a second or two.
+    def load(
+        cls, *, threads: int = 1, directory: Path = ARTEFACT_DIR, half_precision: bool | None = None
+    ) -> "Pipeline":
+        """Load and verify everything; takes a few seconds.
+
+        ``half_precision`` is decided by the processor unless given.
 
         Raises:
             ArtefactError: a file of the model is missing, altered or does not fit; the message says what to do.
@@ -77,7 +81,8 @@ class Pipeline:
             calibrated = calibration.from_json(artefact.calibration, HEAD_NAMES)
         except (KeyError, ValueError) as error:
             raise ArtefactError(f"{artefact.path(CALIBRATION)} does not fit: {error}: train again") from error
-        return cls(load_classifier(artefact), calibrated, {"model": artefact.version})
+        half = has_fast_bfloat16() if half_precision is None else half_precision
+        return cls(load_classifier(artefact, half_precision=half), calibrated, {"model": artefact.version})
 
     def score(self, texts: Sequence[str]) -> list[Scores]:
         """Scores for each text, in order. A text that cannot be read is ``not_assessed``; the others are scored."""

@@ -69,6 +69,8 @@ def save_model(model: Classifier, recipe: Recipe, directory: Path) -> None:
     write_json(directory / ADAPTER_CONFIG, adapter_config)
     heads = {name: value[: len(HEAD_NAMES)].contiguous() for name, value in model.heads.state_dict().items()}
     save_file(heads, directory / HEADS)
+    for name in (ADAPTER, HEADS):
+        (directory / name).chmod(0o644)  # safetensors writes for the owner alone
     config = {
         "heads": list(HEAD_NAMES),
         "adapter_scale": adapter_config["lora_alpha"] / adapter_config["r"],
@@ -110,7 +112,11 @@ def main(
     save_model(model, recipe, out)
     about = {
         "sources": dict(sources),
-        "corpus": {"sha256": corpus_digest(corpus), "posts": {split.value: len(parts[split]) for split in Split}},
+        "corpus": {
+            "sha256": corpus_digest(corpus),
+            "posts": {split.value: len(parts[split]) for split in Split},
+            "training_batches": sorted({post.batch for post in parts[Split.TRAIN]}),
+        },
         "taxonomy": taxonomy.VERSION,
         "normaliser": normalise.VERSION,
     }

@@ -78,8 +78,8 @@ def test_one_poison_post_does_not_break_the_others(pipeline: Pipeline) -> None:
     mixed = pipeline.score([healthy, *poison, healthy])  # type: ignore[list-item]  # a caller's mistake is poison too
 
     assert [scores.not_assessed for scores in mixed[1:3]] == [NotAssessed.MODEL_FAILED] * 2
-    assert as_numbers(mixed[0]) == pytest.approx(as_numbers(alone), abs=1e-3)
-    assert as_numbers(mixed[-1]) == pytest.approx(as_numbers(alone), abs=1e-3)
+    assert as_numbers(mixed[0]) == pytest.approx(as_numbers(alone), abs=0.02)
+    assert as_numbers(mixed[-1]) == pytest.approx(as_numbers(alone), abs=0.02)
 
 
 def test_order_and_batch_do_not_change_scores(pipeline: Pipeline) -> None:
@@ -89,8 +89,8 @@ def test_order_and_batch_do_not_change_scores(pipeline: Pipeline) -> None:
 
     alone = [pipeline.score([text])[0] for text in texts[::10]]
     for batched, single in zip(together[::10], alone, strict=True):
-        assert as_numbers(batched) == pytest.approx(as_numbers(single), abs=1e-3)
-        assert batched.evidence == single.evidence or batched.review == pytest.approx(single.review, abs=1e-3)
+        assert as_numbers(batched) == pytest.approx(as_numbers(single), abs=0.02)
+        assert batched.evidence == single.evidence or batched.review == pytest.approx(single.review, abs=0.02)
 
 
 def test_threat_deep_in_a_long_post_is_found(pipeline: Pipeline) -> None:
