@@ -157,7 +157,7 @@ class EmbeddedServers:
         self._account = account
         if self._data != self.wanted.resolve():
             self.notice = (
-                f"The account {account.name}, which PostgreSQL runs under, cannot enter {self.wanted}: "
+                f"The account {account.name}, which PostgreSQL runs under, cannot enter {self.wanted.resolve()}: "
                 f"the servers keep their data in {self._data}."
             )
         self._lock = place.take_lock(self._data)
