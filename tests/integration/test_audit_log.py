@@ -108,6 +108,7 @@ def test_whole_life_of_a_referral_verifies_and_folds(session: Session, people: P
         "OVERRIDING SYSTEM VALUE SELECT id + 1000, tx, actor_kind, actor_id, operation, kind, object_type, object_id "
         "FROM events WHERE kind = 'a'",
         "UPDATE event_seals SET sha256 = repeat('0', 64) WHERE id = (SELECT min(id) FROM event_seals)",
+        "UPDATE event_seals SET previous_sha256 = repeat('1', 64) WHERE id = (SELECT min(id) FROM event_seals)",
         "UPDATE event_seals SET upto_id = 0 WHERE id = (SELECT min(id) FROM event_seals)",
         "DELETE FROM event_seals WHERE id = (SELECT min(id) FROM event_seals)",
     ],

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +40,22 @@ def test_payload_sha256_tells_a_changed_document():
     made["content"]["url"] = "https://chirper.example/p/c-101"
 
     assert made["integrity"]["payload_sha256"] != json_format.payload_sha256(made)
+
+
+@pytest.mark.parametrize(("changed", "verdict"), [(False, "intact"), (True, "changed")])
+def test_check_that_partners_are_shown_works(tmp_path, changed, verdict):
+    guide = Path("docs/referral-schema.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    made = golden.against_terms()
+    if changed:
+        made["content"]["text"] += "!"
+    (tmp_path / "referral.json").write_bytes(json_format.canonical(made))
+
+    said = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "referral.json"], capture_output=True, text=True, check=True
+    )
+
+    assert said.stdout.strip() == verdict
 
 
 def test_terms_only_is_never_called_illegal():
