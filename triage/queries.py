@@ -82,8 +82,8 @@ def _queue_row(case: Case, platform: str, own: bool, decided: bool, user: User, 
         number=case.number,
         tier=tier,
         deadline_at=case.deadline_at or where.deadline,
-        # A score is not shown before the reader has judged; the risk is one.
-        reasons=tuple(reason for reason in where.reasons if not reason.startswith("Risk")),
+        # A score is not shown before the reader has judged, and the risk is one; the time has its own column.
+        reasons=tuple(reason for reason in where.reasons if not reason.startswith(("Risk", "Due", "Overdue"))),
         codes=tuple(case.codes),
         report_count=case.report_count,
         assessed=bool(case.assessed),

@@ -16,6 +16,8 @@ from triage.domain.errors import Forbidden, NotFound
 def get_visitor(request: Request, session: SessionDep, now: NowDep) -> SignedIn:
     """Raises NotAuthenticated; the answer is then the sign-in page."""
     who = accounts.signed_in(session, request.cookies.get(SESSION_COOKIE, ""), now=now)
+    # Apart from the session, so that a page which says why a request was rolled back still knows whom it speaks to.
+    session.expunge(who.user)
     request.state.who = who
     return who
 

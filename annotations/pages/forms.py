@@ -33,6 +33,15 @@ class Incomplete(Exception):
         self.errors = list(errors)
 
 
+#: The gates refuse these one at a time; the form says all that is missing at once.
+_GROUNDS_MISSING = {
+    "statement_of_reasons": "Write the statement of reasons",
+    "causal_path": "Say how the post could lead to harm",
+    "necessity": "Say why a referral is needed",
+    "least_intrusive": "Say why nothing less would do",
+}
+
+
 def as_errors(error: TriageError) -> list[FieldError]:
     """A refusal of a rule, as a line of the error summary."""
     return [FieldError(error.field or "outcome", error.detail)]
@@ -112,10 +121,13 @@ def read_grounds(typed: Typed, recipient_ids: Sequence[str]) -> Grounds:
     """The grounds of a referral; the rules about them are in ``triage.domain.gates``.
 
     Raises:
-        Incomplete: no recipient, or one that does not exist.
+        Incomplete: no recipient, or one that does not exist; or a part of the reasoning is missing.
     """
+    errors = [FieldError(name, message) for name, message in _GROUNDS_MISSING.items() if not typed.one(name)]
     if typed.one("recipient_id") not in recipient_ids:
-        raise Incomplete([FieldError("recipient_id", "Choose who receives the referral")])
+        errors.insert(0, FieldError("recipient_id", "Choose who receives the referral"))
+    if errors:
+        raise Incomplete(errors)
     return Grounds(
         recipient_id=typed.one("recipient_id"),
         statement_of_reasons=typed.one("statement_of_reasons"),

@@ -34,9 +34,7 @@ def sign_in(request: Request, session: SessionDep, now: NowDep, typed: TypedDep)
     )
     target = _own_path(typed.one("next"))
     if token is None:
-        errors = [
-            FieldError("username", "The username and password do not match, or the account is locked")
-        ]
+        errors = [FieldError("username", "The username and password do not match, or the account is locked")]
         return render(
             request, "sign_in.html", who=None, status=422, errors=errors, next=target, username=typed.one("username")
         )

@@ -39,16 +39,16 @@ FIELD_KEYS = {"speech_act": "a", "target": "t", "imminence": "f", "contexts": "c
 PASS_KEY, NEXT_KEY, HELP_KEY = "p", "n", "?"
 
 OUTCOMES = {
-    Outcome.NO_VIOLATION: ("No violation", "Nothing leaves this service. The case closes."),
-    Outcome.SAFEGUARD: ("Safeguarding or support", "Somebody may be at risk. Recorded for the safeguarding lead."),
-    Outcome.REFER: ("Refer", "Drafts a referral. A second person has to approve it."),
+    Outcome.NO_VIOLATION: ("No violation", "Nothing leaves. The case closes."),
+    Outcome.SAFEGUARD: ("Safeguarding or support", "For the safeguarding lead."),
+    Outcome.REFER: ("Refer", "A second person has to approve it."),
     Outcome.ESCALATE: (
-        "Escalate as a threat to life",
-        "Phone the control room as your procedure says. This records it; it calls nobody.",
+        "Escalate: threat to life",
+        "Phone the control room: this calls nobody.",
     ),
-    Outcome.SECOND_OPINION: ("Ask for a second opinion", "The case stays open for somebody else."),
-    Outcome.ROUTE_OUT: ("Route to another owner", "Serious, but outside this scope. Say in your reasons to whom."),
-    Outcome.RETURN: ("Return to the submitter", "It cannot be judged as it is. Say what is missing."),
+    Outcome.SECOND_OPINION: ("Ask for a second opinion", "Stays open for somebody else."),
+    Outcome.ROUTE_OUT: ("Route to another owner", "Out of scope. Say to whom."),
+    Outcome.RETURN: ("Return to the submitter", "Say what is missing."),
 }
 
 SPEECH_ACTS = {
