@@ -154,10 +154,11 @@ def test_stale_pid_file_and_sockets_are_no_obstacle(data):
         for path in [pid_file, *(data / "run").iterdir()]:
             account.give(path)
 
-        with quick(data) as servers:
-            remember(servers, "fresh")
-
-        stranger.kill()
+        try:
+            with quick(data) as servers:
+                remember(servers, "fresh")
+        finally:
+            stranger.kill()
 
 
 def test_second_instance_is_refused_in_one_sentence(data):
