@@ -15,7 +15,7 @@ from tests.people import People
 from triage import accounts, audit, cases, referral
 from triage.db import Capture, Case, Decision, Event, Judgement, Partner, Post, Referral
 from triage.domain import legal
-from triage.domain.errors import Conflict, IllegalTransition, InvalidInput, NotFound
+from triage.domain.errors import Conflict, Forbidden, IllegalTransition, InvalidInput, NotFound
 from triage.domain.lifecycle import CaseEvent, CaseStatus, Outcome
 from triage.domain.taxonomy import Imminence, SpeechAct, Target
 from triage.domain.words import CaptureStatus, Operation, ReferralStatus
@@ -281,6 +281,37 @@ def test_nothing_to_refer_without_text_or_stored_page(session: Session, people: 
 
     with pytest.raises(InvalidInput, match="nothing to refer"):
         _open(session, people, case)
+
+
+def test_reviewer_who_submitted_opens_no_referral(session: Session, people: People) -> None:
+    case = factories.open_case(session, people)
+    decision = _direct(session, people, case)
+
+    with pytest.raises(Forbidden, match="You submitted this post"):
+        referral.open_referral(
+            session,
+            accounts.actor_of(people.second_moderator),
+            case,
+            decision,
+            submitter_ids=[people.second_moderator.id],
+        )
+
+
+def test_export_is_refused_to_another_partner_even_with_the_row_in_hand(session: Session, people: People) -> None:
+    row = referrals.approved(session, people)
+
+    with pytest.raises(NotFound):
+        referral.export(session, accounts.partner_actor(people.other_partner), row, "json")
+
+
+def test_download_inside_the_house_is_logged_and_collects_nothing(session: Session, people: People) -> None:
+    row = referrals.approved(session, people)
+
+    referral.export(session, accounts.actor_of(people.approver), row, "json")
+
+    assert row.status == "approved"
+    (event,) = _events(session, "referral.exported")
+    assert (event.actor_id, event.data["sha256"]) == (str(people.approver.id), row.document_sha256)
 
 
 def _reopened(session: Session, people: People, row: Referral) -> Case:

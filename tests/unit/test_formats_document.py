@@ -136,3 +136,11 @@ def test_nothing_is_built_without_clause_or_law():
         document.build(golden.sources(decision=golden.decision(platform_policy_clause="")))
 
     assert refused.value.field == "assessment.platform_policy_cited"
+
+
+@pytest.mark.parametrize("codes", [("VIC",), ("GPR", "VIC"), ("BEN",)])
+def test_nothing_is_built_of_codes_that_never_leave(codes):
+    with pytest.raises(InvalidInput) as refused:
+        document.build(golden.sources(decision=golden.decision(codes)))
+
+    assert refused.value.field == "codes"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from triage.db import Capture, Partner, Post
+from triage.domain.errors import InvalidInput
 from triage.domain.gates import Grounds
 from triage.domain.legal import LegalBasis
 from triage.domain.taxonomy import CODES, PolicyCode, Referable
@@ -74,7 +75,10 @@ def build(sources: Sources) -> dict[str, Any]:
 
 
 def _outgoing(codes: Sequence[str]) -> list[PolicyCode]:
-    return [CODES[code] for code in codes if CODES[code].referable not in _KEPT_BACK]
+    leaving = [CODES[code] for code in codes if CODES[code].referable not in _KEPT_BACK]
+    if not leaving:  # the gates rule this out for decisions made through the review
+        raise InvalidInput("None of the confirmed codes may leave the house", field="codes")
+    return leaving
 
 
 def _severity(codes: Sequence[PolicyCode]) -> str:
