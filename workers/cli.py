@@ -10,8 +10,6 @@ from typing import Annotated
 
 import typer
 import uvicorn
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
 from classifiers import cli as scoring
@@ -110,11 +108,11 @@ def doctor() -> None:
     """Say on one page what is right and what is wrong; exit status 1 if anything is."""
     with transaction() as session:
         findings = examination.examine(session)
-    table = Table(show_header=False, box=None, padding=(0, 2))
     for finding in findings:
-        mark = {True: "[green]ok[/]", False: "[red]WRONG[/]", None: ""}[finding.ok]
-        table.add_row(mark, finding.name, finding.value, finding.advice if finding.ok is False else "")
-    Console().print(table)
+        mark = {True: "ok", False: "WRONG", None: ""}[finding.ok]
+        typer.echo(f"{mark:<7}{finding.name:<36}{finding.value}")
+        if finding.ok is False and finding.advice:
+            typer.echo(f"{'':<43}{finding.advice}")
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(1)
 

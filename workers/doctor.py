@@ -129,9 +129,19 @@ def _processes(session: Session) -> list[Finding]:
         findings.append(Finding("Redis", "answers", True))
     except (RedisError, OSError):
         findings.append(Finding("Redis", "away", False, "work goes on when it is back; nothing is lost"))
+    findings.append(_unattended(session, now))
     for beat in session.scalars(select(WorkerBeat).order_by(WorkerBeat.name)):
         hung = beats.is_hung(session, beat.name, beat.pid, now=now)
         silent = now - beat.beat_at > beats.SILENT_AFTER
         state = "hung" if hung else "silent" if silent else "busy" if beat.busy_since else "idle"
         findings.append(Finding(beat.name, f"{state} (pid {beat.pid})", not (hung or silent), "restart it"))
     return findings
+
+
+def _unattended(session: Session, now: datetime) -> Finding:
+    """Lanes where posts wait and no worker lives."""
+    attended = set(session.scalars(select(WorkerBeat.lane).where(WorkerBeat.beat_at > now - beats.SILENT_AFTER)))
+    waiting = set(session.scalars(select(Post.lane).where(Post.scoring == ScoringStatus.WANTED.value).distinct()))
+    lost = sorted(waiting - attended)
+    advice = f"start `triage worker {lost[0]}`" if lost else ""
+    return Finding("lanes with posts and no worker", ", ".join(lost) or "none", not lost, advice)

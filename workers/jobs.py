@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from classifiers.pipeline import Pipeline
 from triage import assessment, audit, metrics, queue
 from triage import capture as captures
 from triage.assessment import Claimed
@@ -21,6 +21,9 @@ from triage.queue import Bell
 from triage.settings import current
 from workers import beats
 
+if TYPE_CHECKING:
+    from classifiers.pipeline import Pipeline
+
 logger = logging.getLogger(__name__)
 
 #: After this many seconds a drain rings again and returns, so that a stop or a signal is never far away.
@@ -28,8 +31,10 @@ _SLICE_SECONDS = 2.0
 
 
 @lru_cache(maxsize=1)
-def pipeline() -> Pipeline:
-    """The classifiers of this process, loaded once."""
+def pipeline() -> "Pipeline":
+    """The classifiers of this process, loaded once; the capture worker never does."""
+    from classifiers.pipeline import Pipeline  # noqa: PLC0415 -- slow import
+
     return Pipeline.load(threads=current().torch_threads)
 
 
@@ -66,7 +71,7 @@ def _classify_some(lane: Lane, *, limit: int, retry: bool) -> int:
     return len(claims)
 
 
-def score_each(scorer: Pipeline, claims: Sequence[Claimed]) -> list[tuple[Claimed, Scores]]:
+def score_each(scorer: "Pipeline", claims: Sequence[Claimed]) -> list[tuple[Claimed, Scores]]:
     """Score a batch; if it fails, halve it until the post that poisons it stands alone, not assessed."""
     try:
         return list(zip(claims, scorer.score([claim.text for claim in claims]), strict=True))
