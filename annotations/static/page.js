@@ -19,13 +19,13 @@ function showPolicies() {
 
 document.addEventListener("change", showPolicies);
 
-document.addEventListener("htmx:afterSettle", () => {
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.target?.id !== "work") return;
   const work = document.getElementById("work");
-  if (!work) return;
-  // The error summary takes the focus by itself when it is initialised.
+  // The error summary takes the focus by itself when it is initialised; otherwise the heading tells what came.
   initAll({ scope: work });
   showPolicies();
-  if (!work.querySelector(".govuk-error-summary") && !work.contains(document.activeElement)) {
+  if (!work.querySelector(".govuk-error-summary")) {
     (work.querySelector("#heading") ?? work.querySelector("#main-content"))?.focus({ preventScroll: true });
   }
 });
