@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from tests.factories import accept, scores
@@ -284,6 +284,31 @@ def test_second_worker_leaves_a_held_capture_alone(site: Site, session: Session,
 
     assert site.hits["/p"] == 1
     assert the_capture(session).status == "done"
+
+
+def test_second_worker_does_not_wait_for_a_claim_in_progress(
+    site: Site, session: Session, people: People, now: datetime
+) -> None:
+    submit(session, people, site.url("/p"))
+    submit(session, people, site.url("/q"))
+
+    with transaction() as first, transaction() as second:
+        second.execute(text("SET LOCAL lock_timeout = '2s'"))
+        claims = [capture.claim(own, now=now) for own in (first, second)]
+        assert capture.claim(second, now=now) is None
+
+    assert [claim and claim.url for claim in claims] == [site.url("/p"), site.url("/q")]
+
+
+def test_doorbell_of_a_submission_brings_a_worker(site: Site, session: Session, people: People) -> None:
+    from workers import worker
+
+    submit(session, people, site.url("/p"))
+
+    worker.run(Bell.CAPTURE, burst=True)
+
+    assert the_capture(session).status == "done"
+    assert (queue.rq_queue(Bell.CAPTURE).count, queue.rq_queue(Bell.LIVE).count) == (0, 1)
 
 
 def test_four_workers_fetch_each_page_once(site: Site, session: Session, people: People, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,12 @@ def test_gzip_bomb_is_cut_off(site: Site) -> None:
     site.pages["/"] = page(bomb, Content_Encoding="gzip")
 
     assert len(bomb) < 60_000
-    assert refusal(site.url("/"), max_bytes=60_000) is Problem.TOO_LARGE
+    tracemalloc.start()
+    try:
+        assert refusal(site.url("/"), max_bytes=60_000) is Problem.TOO_LARGE
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000  # it was never unpacked, not even for a moment
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"hello" * 99)[:-9], gzip.compress(b"a") + b"more"])
