@@ -101,8 +101,8 @@ def test_threat_deep_in_a_long_post_is_found(pipeline: Pipeline) -> None:
 
     assert assess(long_post).flagged
     assert not assess(only_filler).flagged
-    middle = [span for span in long_post.evidence if span.source == "model"]
-    assert all(len(filler) <= span.start < span.end <= len(filler + threat) for span in middle)
+    strongest = next(span for span in long_post.evidence if span.source == "model")
+    assert len(filler) <= strongest.start < strongest.end <= len(filler + threat)
 
 
 @settings(max_examples=25, deadline=None)
@@ -156,11 +156,13 @@ def test_altered_model_is_refused(tmp_path: Path) -> None:
 def test_a_worker_stays_small_and_imports_no_training_code() -> None:
     """In a process of its own: this one has already loaded everything."""
     script = (
-        "import resource, sys\n"
+        "import sys\n"
+        "from pathlib import Path\n"
         "from classifiers.pipeline import Pipeline\n"
         "pipeline = Pipeline.load(threads=1)\n"
         "pipeline.score(['see you at the corner shop tonight'] * 64)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, 'peft' in sys.modules)\n"
+        "status = Path('/proc/self/status').read_text().split()\n"
+        "print(int(status[status.index('VmHWM:') + 1]) // 1024, 'peft' in sys.modules)\n"
     )
 
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
