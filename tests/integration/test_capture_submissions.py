@@ -183,7 +183,7 @@ def test_analyst_follows_own_submissions_in_words(analyst: TestClient, session: 
     assert statuses(analyst) == ["waiting"]
 
     done = {"status": "done", "sha256": "0" * 64}
-    for table, values, expected in [
+    steps: list[tuple[Any, dict[str, Any], str]] = [
         (Capture, done, "captured"),
         (Case, {"status": "open", "tier": "P2", "assessed": True}, "in review"),
         (
@@ -192,7 +192,8 @@ def test_analyst_follows_own_submissions_in_words(analyst: TestClient, session: 
             "could not be captured because the page is not public; a person reviews the report",
         ),
         (Case, {"status": "decided"}, "decided"),
-    ]:
+    ]
+    for table, values, expected in steps:
         session.execute(update(table).values(**values))
         session.commit()
         assert statuses(analyst) == [expected]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.local_site import Site, drip, drip_headers, endless, page, redirect, serve
+from tests.local_site import Site, Visitor, drip, drip_headers, endless, page, redirect, serve
 from triage import safe_fetch
 from triage.safe_fetch import USER_AGENT, Fetched, FetchError, FetchFailed, FetchRefused, Problem
 
@@ -110,7 +110,7 @@ def test_slow_drip_ends_with_the_whole_time(site: Site, answer: Any) -> None:
 
 
 def test_time_is_for_all_redirects_together(site: Site) -> None:
-    def slow(visitor: Any) -> None:
+    def slow(visitor: Visitor) -> None:
         visitor.server.closing.wait(0.2)
         redirect("/")(visitor)
 
@@ -175,7 +175,10 @@ def test_status_that_may_pass_is_a_failure(site: Site, status: int) -> None:
     [b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 99\r\n\r\nshort", b""],
 )
 def test_broken_answer_is_a_failure(site: Site, raw: bytes) -> None:
-    site.pages["/"] = lambda visitor: visitor.wfile.write(raw) and None
+    def answer(visitor: Visitor) -> None:
+        visitor.wfile.write(raw)
+
+    site.pages["/"] = answer
 
     assert failure(site.url("/")) is Problem.BROKEN_ANSWER
 
