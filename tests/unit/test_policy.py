@@ -25,13 +25,22 @@ def test_nothing_reached_is_not_flagged() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in SCORED_CODES if code != "GPR"])
-def test_each_code_alone_flags_at_its_threshold(code: str) -> None:
-    rule = CURRENT.codes[code]
+def test_each_code_alone_flags_when_it_is_likely(code: str) -> None:
+    alone = CURRENT.code_alone
 
-    at, below = assess(scores(**{code: rule.propose})), assess(scores(**{code: rule.propose - 0.001}))
+    at, below = assess(scores(**{code: alone})), assess(scores(**{code: alone - 0.001}))
 
-    assert (at.flagged, at.codes, at.tier) == (True, (code,), rule.tier)
-    assert below.codes == ()
+    assert (at.flagged, at.codes, at.tier) == (True, (code,), CURRENT.codes[code].tier)
+    assert (below.flagged, below.codes) == (False, ())
+
+
+@pytest.mark.parametrize("code", SCORED_CODES)
+def test_flagged_post_gets_each_code_at_its_own_threshold(code: str) -> None:
+    threshold = CURRENT.codes[code].propose
+
+    at, below = (assess(scores(review=0.9, **{code: value})) for value in (threshold, threshold - 0.001))
+
+    assert (at.codes, below.codes) == ((code,), ())
 
 
 def test_group_promotion_alone_never_flags() -> None:
@@ -81,6 +90,7 @@ def test_not_assessed_goes_to_a_person() -> None:
     [
         ("[codes]", "[codes]\nXYZ = { propose = 0.5, tier = 'P1' }", "unknown code XYZ"),
         ("[flag]\nreview = ", "[flag]\nreview = 7", "flag.review is 7"),
+        ("code_alone = 0.", "code_alone = 0.0", "code_alone is below the threshold of TTL"),
     ],
 )
 def test_wrong_policy_file_is_refused(old: str, new: str, says: str) -> None:

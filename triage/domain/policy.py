@@ -16,7 +16,10 @@ from triage.domain.taxonomy import CODES, CONTEXTS, PROTECTED_CONTEXTS, SCORED_C
 
 @dataclass(frozen=True, slots=True)
 class CodeRule:
-    """``propose``: the probability at which the code is proposed; ``flags``: whether that alone flags."""
+    """``propose``: the probability at which a flagged post gets the code; ``flags``: whether it can ever flag a post.
+
+    A code flags by itself only at the policy's ``code_alone``, which is never below ``propose``.
+    """
 
     propose: float
     tier: Tier
@@ -39,6 +42,7 @@ class Policy:
 
     version: str
     review_threshold: float
+    code_alone: float
     urgent_threshold: float
     urgent_codes: frozenset[str]
     not_assessed_tier: Tier
@@ -69,7 +73,8 @@ def parse(text: str) -> Policy:
     """Read a policy file.
 
     Raises:
-        ValueError: a scored code has no rule, a code is unknown, or a threshold lies outside (0, 1].
+        ValueError: a scored code has no rule, a code is unknown, a threshold lies outside (0, 1], or a code would
+            flag before it is proposed.
     """
     data: dict[str, Any] = tomllib.loads(text)
     rules = {
@@ -82,15 +87,19 @@ def parse(text: str) -> Policy:
         raise ValueError(f"policy: unknown code {', '.join(sorted(unknown))}")
     thresholds = {code: rule.propose for code, rule in rules.items()} | {
         "flag.review": float(data["flag"]["review"]),
+        "flag.code_alone": float(data["flag"]["code_alone"]),
         "urgent.threshold": float(data["urgent"]["threshold"]),
         "context.mention": float(data["context"]["mention"]),
     }
     for name, threshold in thresholds.items():
         if not 0.0 < threshold <= 1.0:
             raise ValueError(f"policy: {name} is {threshold}, must be above 0 and at most 1")
+    if late := [code for code, rule in rules.items() if rule.flags and rule.propose > thresholds["flag.code_alone"]]:
+        raise ValueError(f"policy: flag.code_alone is below the threshold of {', '.join(late)}")
     return Policy(
         version=str(data["version"]),
         review_threshold=thresholds["flag.review"],
+        code_alone=thresholds["flag.code_alone"],
         urgent_threshold=thresholds["urgent.threshold"],
         urgent_codes=frozenset(data["urgent"]["codes"]),
         not_assessed_tier=Tier(data["not_assessed"]["tier"]),
@@ -119,11 +128,17 @@ def assess(scores: Scores, policy: Policy = CURRENT) -> Assessment:
             reasons=(f"Not assessed ({scores.not_assessed}): the machine has no opinion, a person must read it",),
             policy_version=policy.version,
         )
+    flagged = scores.review >= policy.review_threshold or any(
+        rule.flags and scores.labels[code] >= policy.code_alone for code, rule in policy.codes.items()
+    )
     proposed = sorted(
-        (code for code, rule in policy.codes.items() if scores.labels[code] >= rule.propose),
+        (
+            code
+            for code, rule in policy.codes.items()
+            if scores.labels[code] >= rule.propose and (flagged or not rule.flags)
+        ),
         key=lambda code: (policy.codes[code].tier, -scores.labels[code]),
     )
-    flagged = scores.review >= policy.review_threshold or any(policy.codes[code].flags for code in proposed)
     tier, tier_reasons = _tier(proposed, flagged, scores, policy)
     reasons = [f"{CODES[code].title}: {scores.labels[code]:.0%}" for code in proposed]
     if flagged and not proposed:
