@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from tests import factories, referrals
@@ -22,6 +22,7 @@ from triage import referral
 from triage.api import problems
 from triage.api import referrals as api_referrals
 from triage.db import Event, Referral
+from triage.db.session import engine
 
 LIST = "/api/v1/referrals"
 
@@ -179,6 +180,24 @@ def test_pages_follow_each_other_in_order_of_approval(api: TestClient, session: 
     assert [found for page in pages for found in page] == [str(row.id) for row in reversed(waiting)]
 
 
+def test_listing_takes_as_many_queries_for_three_as_for_one(api: TestClient, session: Session, people: People) -> None:
+    counts = []
+    for already in (0, 1):
+        for n in range(1 + already):
+            referrals.approved(session, people, factories.open_case(session, people, text=f"post {already} {n}"))
+        seen: list[str] = []
+
+        def count(_connection: object, _cursor: object, statement: str, *_rest: object, seen: list[str] = seen) -> None:
+            seen.append(statement)
+
+        event.listen(engine(), "before_cursor_execute", count)
+        listed = api.get(LIST).json()["referrals"]
+        event.remove(engine(), "before_cursor_execute", count)
+        counts.append((len(listed), len(seen)))
+
+    assert counts == [(1, 2), (3, 2)]  # whose key, and the page
+
+
 @pytest.mark.parametrize("headers", [{}, _key("tk_wrong"), {"Authorization": "Basic x"}])
 def test_without_a_key_there_is_nothing(people: People, headers: dict[str, str]) -> None:
     with TestClient(_app(), headers=headers) as nobody:
@@ -205,3 +224,16 @@ def test_bad_request_names_the_field(api: TestClient, path: str, field: str) -> 
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["field"] == field
+
+
+def test_openapi_tells_partners_what_to_expect() -> None:
+    paths = _app().openapi()["paths"]
+
+    for path, codes in {
+        LIST: {"200", "401", "422"},
+        f"{LIST}/{{referral_id}}": {"200", "401", "404", "422"},
+        f"{LIST}/{{referral_id}}/export": {"200", "401", "404", "409", "422"},
+        "/api/v1/schemas/referral.json": {"200"},
+    }.items():
+        assert paths[path]["get"]["description"]
+        assert set(paths[path]["get"]["responses"]) == codes

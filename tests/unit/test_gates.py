@@ -94,6 +94,11 @@ def test_dec_11_other_codes_may_be_referred(code: str) -> None:
     gates.check(refer((code,), **SIGNALS))
 
 
+@pytest.mark.parametrize("code", ["VIC", "GPR"])
+def test_dec_11_they_may_stand_beside_one_that_leaves(code: str) -> None:
+    gates.check(refer(("TTL", code)))
+
+
 def test_ref_02_clause_or_law() -> None:
     assert shut(refer(platform_policy_clause=" ")) == "platform_policy_clause"
     gates.check(refer(platform_policy_clause="", legal_basis=("oapa-1861-s16",)))

@@ -16,12 +16,16 @@ from triage.domain.words import ReferralStatus
 from triage.formats import json_format
 from triage.referral import Format
 
-router = APIRouter(prefix="/api/v1", tags=["referrals"])
-
 _PROBLEM: dict[str, Any] = {"application/problem+json": {}}
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {
+_KEYED: dict[int | str, dict[str, Any]] = {
+    401: {"description": "Unknown or revoked key", "content": _PROBLEM},
+    422: {"description": "A parameter is wrong; `field` names it", "content": _PROBLEM},
+}
+_NOT_FOUND = _KEYED | {
     404: {"description": "No such referral, or not yours: the answer does not tell which", "content": _PROBLEM}
 }
+
+router = APIRouter(prefix="/api/v1", tags=["referrals"])
 
 
 class Summary(BaseModel):
@@ -49,7 +53,7 @@ class Page(BaseModel):
     next: uuid.UUID | None = Field(description="Send it as `after` for the next page; null on the last one")
 
 
-@router.get("/referrals")
+@router.get("/referrals", responses=_KEYED)
 def list_referrals(
     session: SessionDep,
     partner: PartnerDep,
