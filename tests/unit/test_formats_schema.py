@@ -7,8 +7,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests import golden
+from triage.domain import gates, taxonomy
 from triage.domain.errors import InvalidInput
 from triage.domain.taxonomy import CODES, Referable
+from triage.domain.words import Purpose
 from triage.formats import document, json_format
 
 SCHEMA = json.loads(json_format.schema_bytes())
@@ -124,6 +126,35 @@ def test_schema_knows_exactly_the_codes_that_may_leave():
     assert SCHEMA["$defs"]["policy_code"]["enum"] == [
         code for code, meaning in CODES.items() if meaning.referable not in kept_back
     ]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "words"),
+    [
+        ("assessment", "speech_act", taxonomy.SpeechAct),
+        ("assessment", "target", taxonomy.Target),
+        ("assessment", "imminence", taxonomy.Imminence),
+        ("assessment", "requested_action", gates.RequestedAction),
+        ("assessment", "primary_signals", gates.PrimarySignal),
+        ("assessment", "context_considered", taxonomy.CONTEXTS),
+        ("people", "possible_child", gates.PossibleChild),
+    ],
+)
+def test_schema_knows_the_words_of_the_code_book(part, name, words):
+    declared = SCHEMA["$defs"][part]["properties"][name]
+
+    assert declared.get("items", declared)["enum"] == [str(word) for word in words]
+
+
+def test_schema_knows_secondary_signals_purposes_and_scopes():
+    definitions = SCHEMA["$defs"]
+    signals = definitions["assessment"]["properties"]["secondary_signals"]["items"]["properties"]["signal"]
+    purposes = definitions["envelope"]["properties"]["purpose_limitation"]["properties"]["purposes"]["items"]
+    scopes = definitions["assessment"]["properties"]["codes"]["items"]["properties"]["scope_tag"]
+
+    assert signals["enum"] == [str(word) for word in gates.SecondarySignal]
+    assert purposes["enum"] == [str(word) for word in Purpose]
+    assert set(scopes["enum"]) == {CODES[code].scope for code in definitions["policy_code"]["enum"]}
 
 
 def test_every_code_that_may_leave_builds_a_document():
