@@ -23,6 +23,8 @@ from triage.settings import current
 BEAT_SECONDS = 5
 #: A worker silent for this long is gone or stopped.
 SILENT_AFTER = timedelta(seconds=6 * BEAT_SECONDS)
+#: Exit status of a worker that found itself hung.
+HUNG = 75
 
 logger = logging.getLogger(__name__)
 _busy_since: datetime | None = None
@@ -54,6 +56,7 @@ def beating(name: str, lane: str) -> Iterator[None]:
                 logger.warning("no beat", extra={"reason": type(error).__name__})
             if stop.wait(BEAT_SECONDS):
                 return
+            _end_if_hung()
 
     thread = threading.Thread(target=beat, name="beat", daemon=True)
     thread.start()
@@ -64,6 +67,18 @@ def beating(name: str, lane: str) -> Iterator[None]:
         thread.join(timeout=BEAT_SECONDS)
         with transaction() as session:
             session.execute(delete(WorkerBeat).where(WorkerBeat.name == name, WorkerBeat.pid == os.getpid()))
+
+
+def _end_if_hung() -> None:
+    """End this process if one batch takes too long: where no supervisor of ours watches, the container's restarts it.
+
+    The batch's lease runs out and another worker takes it. A hang that keeps even this thread from running
+    is seen by the supervisor, from the beats that stop.
+    """
+    since = _busy_since
+    if since is not None and datetime.now(UTC) - since > timedelta(seconds=current().hung_after_seconds):
+        logger.error("hung in one batch; ending", extra={"seconds": current().hung_after_seconds})
+        os._exit(HUNG)
 
 
 def _write(session: Session, name: str, lane: str, started: datetime) -> None:

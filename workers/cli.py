@@ -26,7 +26,10 @@ from workers import doctor as examination
 from workers import imports, schedule, up
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Triage of reported posts: machines rank, people decide."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a plain traceback, without values: they may be posts
+    help="Triage of reported posts: machines rank, people decide.",
 )
 user_app = typer.Typer(no_args_is_help=True, help="People who sign in.")
 key_app = typer.Typer(no_args_is_help=True, help="Partners and their API keys.")
