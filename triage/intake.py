@@ -261,13 +261,10 @@ def _post_row(identity: str, report: NewReport, lane: Lane) -> dict[str, Any]:
 
 
 def _hurry(session: Session, post_ids: list[uuid.UUID]) -> None:
-    """An urgent report on a post that still waits in a slower lane moves it."""
+    """An urgent report on a post that still waits, for its capture or its scores, in a slower lane moves it."""
     if post_ids:
-        session.execute(
-            update(Post)
-            .where(Post.id.in_(post_ids), Post.scoring == ScoringStatus.WANTED.value)
-            .values(lane=Lane.URGENT.value)
-        )
+        waits = Post.scoring.in_((ScoringStatus.NO_TEXT.value, ScoringStatus.WANTED.value))
+        session.execute(update(Post).where(Post.id.in_(post_ids), waits).values(lane=Lane.URGENT.value))
 
 
 def _find_or_make_cases(

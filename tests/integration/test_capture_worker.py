@@ -15,17 +15,17 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from tests.factories import accept, scores
+from tests.factories import accept, report, scores
 from tests.local_site import Site, Visitor, endless, in_turn, page, redirect, send, serve
 from tests.people import People
 from tests.unit.test_evidence import files, files_end_at
-from triage import assessment, audit, capture, evidence, page_text, queue, safe_fetch
+from triage import accounts, assessment, audit, capture, evidence, page_text, queue, safe_fetch
 from triage.capture import NewSubmission
 from triage.db import Capture, Case, Event, Post
 from triage.db.session import transaction
 from triage.domain.scores import NotAssessed, Scores
 from triage.domain.words import Lane, Purpose
-from triage.intake import Accepted
+from triage.intake import Accepted, NewReport, Reporter, accept_reports
 from triage.queue import Bell
 from triage.settings import Settings, current
 from workers import schedule
@@ -261,6 +261,20 @@ def test_urgent_url_is_fetched_before_older_ones(site: Site, session: Session, p
     capture.capture_next(now=now)
 
     assert site.hits == {"/p": 1}
+
+
+def test_urgent_submission_hurries_a_url_that_waits_in_bulk(
+    site: Site, session: Session, people: People, now: datetime
+) -> None:
+    reporter = Reporter(accounts.partner_actor(people.partner), partner=people.partner)
+    waiting = [NewReport.model_validate(report(text=None, url=site.url(path))) for path in ("/older", "/p")]
+    accept_reports(session, reporter, waiting, lane=Lane.BULK, now=now)
+    submit(session, people, site.url("/p"), Purpose.THREAT_TO_LIFE)
+
+    capture.capture_next(now=now)
+
+    assert site.hits == {"/p": 1}
+    assert queue.rq_queue(Bell.URGENT).count == 1
 
 
 def test_second_worker_leaves_a_held_capture_alone(site: Site, session: Session, people: People, now: datetime) -> None:

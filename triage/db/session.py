@@ -21,7 +21,8 @@ def engine() -> Engine:
     url = current().database_url
     if url is None:
         raise Unavailable("TRIAGE_DATABASE_URL is not set; run this through `make up`, or point it at a PostgreSQL")
-    return create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    # hide_parameters: the parameters of a failed statement may be a post; RQ keeps tracebacks in Redis.
+    return create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True)
 
 
 def session_factory() -> sessionmaker[Session]:
