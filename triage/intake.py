@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -30,6 +30,8 @@ from triage.settings import current
 
 _SURROGATE_OR_NUL = re.compile("[\x00\ud800-\udfff]")
 _SPACES = re.compile(r"\s+")
+#: PostgreSQL stores times, near the years 1 and 9999, that Python cannot read back: the case would never open again.
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def _storable(value: Any) -> Any:
@@ -70,7 +72,7 @@ class NewReport(BaseModel):
     url: Annotated[str, BeforeValidator(_storable), Field(max_length=2000)] | None = None
     platform_post_id: Short | None = None
     author_handle: Short | None = None
-    posted_at: AwareDatetime | None = None
+    posted_at: Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)] | None = None
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
     purpose: Purpose
     acquisition_mode: AcquisitionMode

@@ -23,6 +23,7 @@ _CHARSETS = re.compile(
 _UNSEEN = "script, style, noscript, template, nav, header, footer, aside, form, button, svg, iframe, dialog, [hidden]"
 _BLOCKS = "p, br, div, li, tr, h1, h2, h3, h4, h5, h6, blockquote, section, article, pre"
 _HANDLE = 200
+_FIRST_YEAR = 1970
 _MAX_NODES = 2000
 #: Parsing takes time by the square of how deep elements are nested: 50,000 deep take 3 seconds, a million hours.
 _MAX_TAGS = 50_000
@@ -170,9 +171,12 @@ def _time_element(tree: LexborHTMLParser) -> str | None:
 
 
 def _time(value: Any) -> datetime | None:
-    """A time with its offset from UTC; without one it could be anywhere in a day, so it is left unknown."""
+    """A time with its offset from UTC; without one it could be anywhere in a day, so it is left unknown.
+
+    So is a time that no post can have; near the years 1 and 9999 the database would store what nobody can read back.
+    """
     try:
         moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
     except ValueError:
         return None
-    return moment if moment and moment.tzinfo else None
+    return moment if moment and moment.tzinfo and _FIRST_YEAR <= moment.year < _FIRST_YEAR + 200 else None

@@ -82,6 +82,8 @@ def test_edited_post_is_new_content(api: TestClient, session: Session) -> None:
         ({"text": None, "url": "http://user:pass@example.org/"}, "url"),
         ({"text": None, "url": "http://[broken"}, "url"),
         ({"posted_at": "yesterday"}, "posted_at"),
+        ({"posted_at": "0001-01-01T00:00:00+14:00"}, "posted_at"),
+        ({"posted_at": "9999-12-31T23:59:59-14:00"}, "posted_at"),
         ({"ethnicity": "x"}, "ethnicity"),
     ],
 )

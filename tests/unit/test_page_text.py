@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from triage.page_text import PageText, extract
 
@@ -65,6 +67,13 @@ def test_time_of_the_page_counts_with_its_offset() -> None:
     found = extract(page, content_type="text/html", charset=None, limit=500)
 
     assert found.posted_at == datetime(2026, 3, 1, 11, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("stated", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "today", "", "12:30Z"])
+def test_time_that_no_post_can_have_stays_unknown(stated: str) -> None:
+    page = f'<meta property="article:published_time" content="{stated}"><p>words'.encode()
+
+    assert extract(page, content_type="text/html", charset=None, limit=500) == PageText("words")
 
 
 def test_main_part_is_read_as_a_reader_sees_it() -> None:
@@ -133,3 +142,27 @@ def test_hostile_page_takes_bounded_time(page: str) -> None:
 
     assert len(words(page)) <= 500
     assert time.monotonic() - began < 30
+
+
+_PIECES = st.sampled_from([
+    "<main>", "</main>", "<article>", "<p>", "<b", ">", "<!--", "<script type='application/ld+json'>", "</script>",
+    '{"text":', '"x"', '"author":[', '"datePublished":"2026-13-01T0"', "{", "}", "[", "]", "\\ud800", "&#0;", "\x00",
+    '<meta name="twitter:creator" content="', '<meta charset="utf-16">', "<time datetime=1>", "\ud800", "\u202e", "é",
+])  # fmt: skip
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.lists(_PIECES, max_size=30).map(lambda p: "".join(p).encode("utf-8", "surrogatepass")),
+    )
+)
+@settings(deadline=None, max_examples=300)
+def test_no_page_breaks_the_reader(content: bytes) -> None:
+    for kind in ("text/html", "text/plain", "application/json"):
+        found = extract(content, content_type=kind, charset=None, limit=100)
+
+        stored = found.text + (found.author_handle or "")
+        assert len(found.text) <= 100
+        assert "\x00" not in stored
+        stored.encode()  # fails on half a surrogate pair, as PostgreSQL would
