@@ -48,6 +48,8 @@ def _counts(session: Session) -> list[Finding]:
     unassessed = _count(
         session, select(func.count(func.distinct(PostScores.post_id))).where(PostScores.not_assessed.is_not(None))
     )
+    unscored = (ScoringStatus.WANTED.value, ScoringStatus.NO_TEXT.value)
+    waiting = _count(session, select(func.count()).where(Post.scoring.in_(unscored)))
     opened = _count(session, select(func.count()).select_from(Case).where(Case.status != CaseStatus.WAITING.value))
     return [
         Finding("reports received", f"{reports:,}"),
@@ -57,8 +59,8 @@ def _counts(session: Session) -> list[Finding]:
         Finding(
             "posts scored",
             f"{scored:,} (of these not assessed: {unassessed:,})",
-            scored == posts,
-            "workers are behind or down; see below",
+            scored + waiting == posts,
+            "a post neither has scores nor waits for them",
         ),
         Finding("cases opened for a person", f"{opened:,}", opened == scored, "scores without an open case"),
     ]

@@ -30,7 +30,15 @@ def test_post_that_waits_too_long_is_stuck(session: Session, people: People) -> 
     accept(session, people)
     session.execute(update(Post).values(created_at=datetime.now(UTC) - timedelta(minutes=6)))
 
-    assert wrong(session) == {"posts scored", "stuck"}
+    assert wrong(session) == {"stuck", "lanes with posts and no worker"}
+
+
+def test_post_that_waits_its_turn_is_no_fault(session: Session, people: People) -> None:
+    accept(session, people)
+    now = datetime.now(UTC)
+    session.add(WorkerBeat(name="worker-live", lane="live", pid=1, started_at=now, beat_at=now))
+
+    assert wrong(session) == set()
 
 
 def test_report_that_is_in_no_count(session: Session, people: People) -> None:
