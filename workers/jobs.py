@@ -6,7 +6,8 @@ a lease, and is recorded only by whoever still holds it.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -38,6 +39,21 @@ def pipeline() -> "Pipeline":
     return Pipeline.load(threads=current().torch_threads)
 
 
+class JobFailed(Exception):
+    """What RQ is told of a job that failed: the kind of error and no more."""
+
+
+@contextmanager
+def wordless() -> Iterator[None]:
+    """The edge of a job. RQ keeps a failed job's traceback in Redis, and a database error may quote a post."""
+    try:
+        yield
+    except Exception as error:
+        logger.error("job failed", exc_info=error)
+        raise JobFailed(type(error).__name__) from None
+
+
+@wordless()
 def classify(lane_name: str) -> None:
     """Score what waits in a lane, in batches, until nothing is left or the time slice is over."""
     lane = Lane(lane_name)
@@ -83,6 +99,7 @@ def score_each(scorer: "Pipeline", claims: Sequence[Claimed]) -> list[tuple[Clai
         return score_each(scorer, claims[:middle]) + score_each(scorer, claims[middle:])
 
 
+@wordless()
 def capture(bell_name: str) -> None:
     """Fetch the URLs that wait, one after another, until none is left or the time slice is over."""
     bell = Bell(bell_name)

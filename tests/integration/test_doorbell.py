@@ -11,6 +11,7 @@ from tests.factories import accept
 from tests.people import People
 from triage import queue
 from triage.queue import Bell
+from workers import jobs
 from workers.embedded import EmbeddedServers
 
 
@@ -77,6 +78,25 @@ def test_job_in_redis_is_json_with_a_lane_and_nothing_else() -> None:
 def test_rq_refuses_to_enqueue_what_json_cannot_carry() -> None:
     with pytest.raises(TypeError, match="UUID"):
         queue.rq_queue(Bell.LIVE).enqueue("workers.jobs.classify", uuid.uuid4())
+
+
+@jobs.wordless()
+def fail_with_words() -> None:
+    raise ValueError("unmistakable words of a post")
+
+
+@pytest.mark.usefixtures("database")
+def test_failed_job_keeps_no_words_in_redis() -> None:
+    rq_queue = queue.rq_queue(Bell.LIVE)
+    failed = rq_queue.enqueue(fail_with_words, description="doorbell live")
+
+    SimpleWorker([rq_queue], connection=queue.connection(), serializer="json").work(burst=True, logging_level="ERROR")
+
+    assert failed.get_status() == "failed"
+    assert "ValueError" in str(failed.latest_result().exc_string)
+    redis = queue.connection()
+    held = b"".join(redis.dump(key) or b"" for key in redis.scan_iter())
+    assert b"unmistakable" not in held
 
 
 @pytest.mark.usefixtures("database")
