@@ -5,6 +5,7 @@ It never decides a label: flagged and benign posts are disguised alike.
 
 import random
 import re
+from collections.abc import Sequence
 
 _LEET = {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7"}
 _CYRILLIC = {"a": "а", "e": "е", "o": "о", "c": "с", "p": "р", "x": "х", "i": "і"}
@@ -19,6 +20,14 @@ def augment(text: str, rng: random.Random) -> str:
     for disguise in rng.sample(_DISGUISES, k=rng.choice((1, 1, 2))):
         text = disguise(text, rng)
     return text
+
+
+def bury(text: str, harmless: Sequence[str], rng: random.Random) -> str:
+    """Put harmless text before, after or around ``text``: a long post is as serious as its worst line."""
+    where = rng.choice(("before", "after", "around"))
+    before = f"{rng.choice(harmless)} " if where != "after" else ""
+    after = f" {rng.choice(harmless)}" if where != "before" else ""
+    return before + text + after if len(text) < 250 else text
 
 
 def _words(text: str, rng: random.Random, share: float) -> list[str]:

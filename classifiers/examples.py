@@ -71,6 +71,12 @@ def from_public(name: str, rows: Sequence[tuple[str, dict[str, int]]]) -> Exampl
     return Examples(tuple(text for text, _ in rows), targets, (name,) * len(rows))
 
 
+def harmless_texts(examples: Examples) -> list[str]:
+    """Texts known not to belong in review, and short enough to stand beside another."""
+    known = examples.targets[:, _COLUMN[REVIEW]] == 0.0
+    return [text for text, harmless in zip(examples.texts, known, strict=True) if harmless and len(text) < 250]
+
+
 def shuffled_batches(lengths: Sequence[int], size: int, rng: random.Random) -> list[list[int]]:
     """Indices in batches of similar length, so that little is spent on padding; in random order."""
     order = sorted(range(len(lengths)), key=lambda index: lengths[index] + rng.random() * 8)

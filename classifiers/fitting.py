@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import PreTrainedTokenizerFast
 
-from classifiers.augment import augment
+from classifiers.augment import augment, bury
 from classifiers.base_model import HIDDEN_SIZE, load_encoder, load_tokenizer
-from classifiers.examples import AUXILIARY, COLUMNS, Examples, shuffled_batches
+from classifiers.examples import AUXILIARY, COLUMNS, Examples, harmless_texts, shuffled_batches
 from classifiers.model import REVIEW, URGENT, Classifier, pool
 from classifiers.normalise import normalise
 from triage.domain.taxonomy import CONTEXTS, SCORED_CODES
@@ -45,6 +45,7 @@ class Recipe:
     head_rate: float = 1e-2
     max_tokens: int = 128
     disguised: float = 0.3
+    buried: float = 0.2
     seed: int = 7
     threads: int = 2
     half_precision: bool = True  # twice as fast on processors with bfloat16; slower on others
@@ -146,9 +147,11 @@ def _fit_encoder(
     )
     targets = torch.from_numpy(examples.targets)
     weights, positive = _column_weights(), _positive_weights()
+    harmless = harmless_texts(examples)
     for epoch in range(recipe.epochs):
         started, total = time.monotonic(), 0.0
         texts = [augment(text, rng) if rng.random() < recipe.disguised else text for text in examples.texts]
+        texts = [bury(text, harmless, rng) if rng.random() < recipe.buried else text for text in texts]
         ids = tokenise(tokenizer, [normalise(text).text for text in texts], recipe.max_tokens)
         model.train()
         for batch in shuffled_batches([len(row) for row in ids], recipe.batch, rng):

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 #: Below this the model's own words are not worth showing; far under every threshold of the policy.
 EVIDENCE_FROM = 0.3
 MODEL_SPANS = 3
+#: Words that carry a score only as glue; shown, they would tell a reader nothing.
+_GLUE_TEXT = "a an the of to in on at by for from with and or but so as is are was were be it its it's s"
+_GLUE = frozenset(_GLUE_TEXT.split())
 _REVIEW, _URGENT = HEAD_NAMES.index(REVIEW), HEAD_NAMES.index(URGENT)
 _CODES = slice(0, len(SCORED_CODES))
 _CONTEXTS = slice(len(SCORED_CODES), len(SCORED_CODES) + len(CONTEXTS))
@@ -161,12 +164,15 @@ class Pipeline:
         head = code if top[code] >= EVIDENCE_FROM else _REVIEW
         at = int(by_window[:, head].argmax())
         window, contributions = post.windows[at], tokens[at][:, head]
-        words = [word for word in window.words if not self._lexicon.is_guarded(post.text.text[word.start : word.end])]
+        words = [word for word in window.words if self._may_be_shown(post.text.text[word.start : word.end])]
         weighed = [(float(contributions[word.first : word.last].max()), word) for word in words]
         for weight, word in sorted(weighed, key=lambda pair: -pair[0])[:MODEL_SPANS]:
             if weight > 0 or weight > float(contributions.mean()):
                 start, end = post.text.original_span(word.start, word.end)
                 yield EvidenceSpan(start, end, SCORED_CODES[code], "model", round(weight, 3))
+
+    def _may_be_shown(self, word: str) -> bool:
+        return word not in _GLUE and not self._lexicon.is_guarded(word)
 
     def _lexicon_evidence(self, post: _Prepared) -> Iterator[EvidenceSpan]:
         for hit in self._lexicon.find(post.text.text):

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.model
 
 PAIRS = [json.loads(line) for line in Path("tests/data/contrast_pairs.jsonl").read_text(encoding="utf-8").splitlines()]
 #: Measured on the shipped model (docs/evaluation.md); a retrained one must not do worse.
-PAIRS_RIGHT = 0
-TEST_ACCURACY = 0.0
+PAIRS_RIGHT = 19
+TEST_ACCURACY = 0.77
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_scores_keep_the_contract(pipeline: Pipeline) -> None:
     assert assess(scores).flagged
     assert scores.versions["pipeline"] == pipeline.version
     lexicon = [text[span.start : span.end] for span in scores.evidence if span.source == "lexicon"]
-    assert lexicon == ["sh4nk"]
+    assert lexicon == ["sh4nk", "\U0001f52a"]
     model = [span for span in scores.evidence if span.source == "model"]
     assert 1 <= len(model) <= 3
     assert all(text[span.start : span.end].strip() for span in model)

@@ -75,8 +75,8 @@ def test_near_copies_are_found_and_contrast_sets_are_not() -> None:
         ({"text": "ring 07700900123"}, "telephone number"),
         ({"codes": ["TTL", "BEN"]}, "stands alone"),
         ({"codes": ["XXX"]}, "codes:"),
-        ({"flag": "yes"}, "flag:"),
-        ({"tier": "P9"}, "tier: P9"),
+        ({"codes": ["TTL"], "flag": "yes"}, "flag:"),
+        ({"codes": ["TTL"], "tier": "P9"}, "tier: P9"),
         ({"extra": 1}, "unknown \\['extra'\\]"),
     ],
 )
