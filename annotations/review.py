@@ -190,20 +190,7 @@ def decide(
     grounds = grounds if outcome is Outcome.REFER else None
     proposal = Proposal(outcome, view.codes, view.contexts, reasons, grounds, changed(first, view))
     gates.check(proposal)
-    final = _judgement(session, user, case, Stage.FINAL, view)
-    decision = Decision(
-        case_id=case.id,
-        user_id=user.id,
-        judgement_id=final.id,
-        outcome=str(outcome),
-        codes=list(view.codes),
-        reasons=reasons.strip(),
-        referral=_plain(grounds),
-        policy_version=policy.CURRENT.version,
-        taxonomy_version=taxonomy.VERSION,
-    )
-    session.add(decision)
-    session.flush()
+    decision = _store(session, user, case, view, proposal)
     _close(session, user, case, decision, proposal)
     return decision
 
@@ -217,6 +204,24 @@ def submitters(session: Session, case_id: uuid.UUID) -> list[uuid.UUID]:
     """Who submitted the post by hand. None of them may review or approve it."""
     query = select(Report.submitted_by).where(Report.case_id == case_id, Report.submitted_by.is_not(None)).distinct()
     return [user_id for user_id in session.scalars(query) if user_id is not None]
+
+
+def _store(session: Session, user: User, case: Case, view: View, proposal: Proposal) -> Decision:
+    final = _judgement(session, user, case, Stage.FINAL, view)
+    decision = Decision(
+        case_id=case.id,
+        user_id=user.id,
+        judgement_id=final.id,
+        outcome=str(proposal.outcome),
+        codes=list(view.codes),
+        reasons=proposal.reasons.strip(),
+        referral=_plain(proposal.grounds),
+        policy_version=policy.CURRENT.version,
+        taxonomy_version=taxonomy.VERSION,
+    )
+    session.add(decision)
+    session.flush()
+    return decision
 
 
 def _close(session: Session, user: User, case: Case, decision: Decision, proposal: Proposal) -> None:

@@ -109,6 +109,22 @@ def test_error_takes_the_focus_and_nothing_typed_is_lost(visit: Visits, session:
     assert person.page.evaluate("document.activeElement.name") == "outcome"
 
 
+def test_keeping_the_case_longer_leaves_the_form_alone(visit: Visits, session: Session, people: People) -> None:
+    case = factories.open_case(session, people)
+    person = visit(people.moderator, "/queue")
+    judge(person, "0")
+    person.page.fill("#reasons", "half a sentence")
+    session.refresh(case)
+    until = case.lease_until
+
+    with person.page.expect_response(lambda answer: answer.request.method == "GET" and "/cases/" in answer.url):
+        person.page.click("text=Keep longer")
+
+    session.refresh(case)
+    assert case.lease_until > until
+    assert person.page.input_value("#reasons") == "half a sentence"
+
+
 def test_policy_text_stands_beside_the_chosen_codes(visit: Visits, session: Session, people: People) -> None:
     factories.open_case(session, people)
     person = visit(people.moderator, "/queue")

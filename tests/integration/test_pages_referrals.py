@@ -41,6 +41,7 @@ def test_approver_reads_the_case_beside_the_decision_and_approves(
     assert visit.post(f"/approvals/{row.id}/approve", **TICKED).headers["location"] == "/referrals"
     session.refresh(row)
     assert (row.status, row.approver_id) == ("approved", people.approver.id)
+    assert visit.get(f"/approvals/{row.id}").status_code == 404
 
 
 def test_sending_back_needs_a_reason_and_reopens_the_case(client: TestClient, session: Session, people: People) -> None:
