@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, String, and_, cast, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from triage import accounts, audit, cases, metrics, referral
 from triage.audit import Entry
@@ -126,7 +126,12 @@ def first_judgement(session: Session, user: User, case_id: uuid.UUID) -> Judgeme
     """What the user said of this case before seeing the machine's reasons."""
     return session.scalar(
         select(Judgement)
-        .where(Judgement.case_id == case_id, Judgement.user_id == user.id, Judgement.stage == Stage.FIRST.value)
+        .where(
+            Judgement.case_id == case_id,
+            Judgement.user_id == user.id,
+            Judgement.stage == Stage.FIRST.value,
+            _this_round(Judgement.case_id, Judgement.created_at),
+        )
         .order_by(Judgement.id)
         .limit(1)
     )
@@ -180,7 +185,7 @@ def decide(
     """
     accounts.require(user, Role.MODERATOR)
     case = cases.locked(session, case_id)
-    if (earlier := _decision_of(session, user, case_id)) is not None:
+    if (earlier := standing_decision(session, user, case_id)) is not None:
         return _same(earlier, outcome, view)
     _check_held(case, user, now)
     first = first_judgement(session, user, case_id)
@@ -250,10 +255,15 @@ def _same(earlier: Decision, outcome: Outcome, view: View) -> Decision:
     raise Conflict("You have decided this case before; that decision stands")
 
 
-def _decision_of(session: Session, user: User, case_id: uuid.UUID) -> Decision | None:
+def standing_decision(session: Session, user: User, case_id: uuid.UUID) -> Decision | None:
+    """What the user decided about this case since it was last reopened."""
     return session.scalar(
         select(Decision)
-        .where(Decision.case_id == case_id, Decision.user_id == user.id)
+        .where(
+            Decision.case_id == case_id,
+            Decision.user_id == user.id,
+            _this_round(Decision.case_id, Decision.created_at),
+        )
         .order_by(Decision.id.desc())
         .limit(1)
     )
@@ -348,7 +358,16 @@ def _submitted(user: User) -> ColumnElement[bool]:
 
 
 def _decided(user: User) -> ColumnElement[bool]:
-    return exists().where(Decision.case_id == Case.id, Decision.user_id == user.id)
+    return exists().where(
+        Decision.case_id == Case.id, Decision.user_id == user.id, _this_round(Case.id, Decision.created_at)
+    )
+
+
+def _this_round(
+    case_id: InstrumentedAttribute[uuid.UUID], said_at: InstrumentedAttribute[datetime]
+) -> ColumnElement[bool]:
+    """Said since the case was last reopened: new facts want a new reading, if need be by the same person."""
+    return ~exists().where(Event.case_id == case_id, Event.kind == CaseEvent.REOPENED.value, Event.at > said_at)
 
 
 def _passed(user: User) -> ColumnElement[bool]:

@@ -18,6 +18,7 @@ from triage.db import (
     Capture,
     Case,
     Decision,
+    Event,
     Judgement,
     Partner,
     Post,
@@ -26,7 +27,7 @@ from triage.db import (
     Report,
     User,
 )
-from triage.domain.lifecycle import CaseStatus
+from triage.domain.lifecycle import CaseEvent, CaseStatus
 from triage.domain.priority import place
 from triage.domain.scores import EvidenceSpan
 from triage.domain.taxonomy import Tier
@@ -61,7 +62,10 @@ def open_count(session: Session) -> int:
 def queue(session: Session, user: User, *, now: datetime, limit: int = 50, offset: int = 0) -> list[QueueRow]:
     """The open cases in the order in which they should be read."""
     own = exists().where(Report.case_id == Case.id, Report.submitted_by == user.id)
-    decided = exists().where(Decision.case_id == Case.id, Decision.user_id == user.id)
+    reopened = exists().where(
+        Event.case_id == Case.id, Event.kind == CaseEvent.REOPENED.value, Event.at > Decision.created_at
+    )
+    decided = exists().where(Decision.case_id == Case.id, Decision.user_id == user.id, ~reopened)
     rows = session.execute(
         select(Case, Post.platform, own, decided)
         .join(Post, Post.id == Case.post_id)
@@ -75,7 +79,14 @@ def queue(session: Session, user: User, *, now: datetime, limit: int = 50, offse
 
 def _queue_row(case: Case, platform: str, own: bool, decided: bool, user: User, now: datetime) -> QueueRow:
     tier = Tier(case.tier or Tier.P2)
-    where = place(tier, received_at=case.received_at, risk=case.risk, report_count=case.report_count, now=now)
+    where = place(
+        tier,
+        received_at=case.received_at,
+        risk=case.risk,
+        report_count=case.report_count,
+        urgent_report=case.urgent,
+        now=now,
+    )
     held = case.lease_user_id is not None and case.lease_until is not None and case.lease_until >= now
     return QueueRow(
         id=case.id,
@@ -104,6 +115,7 @@ class ReportLine:
     acquisition_mode: str
     source: str
     reason: str | None
+    urgent: bool
     justification: Mapping[str, str]
     received_at: datetime
 
@@ -150,6 +162,7 @@ def read_post(session: Session, case: Case) -> PostView:
                 acquisition_mode=report.acquisition_mode,
                 source=kind or "analyst",
                 reason=report.reason,
+                urgent=report.urgent,
                 justification=report.justification or {},
                 received_at=report.received_at,
             )
@@ -306,6 +319,8 @@ def referral_detail(session: Session, referral_id: uuid.UUID) -> ReferralDetail 
             and_(first.case_id == Case.id, first.user_id == Referral.reviewer_id, first.stage == Stage.FIRST.value),
         )
         .where(Referral.id == referral_id)
+        .order_by(first.created_at.desc())
+        .limit(1)
     ).first()
     if row is None:
         return None

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from annotations import review
@@ -20,7 +19,7 @@ from annotations.pages.forms import FieldError, Incomplete, Typed
 from annotations.pages.rendering import render
 from triage import accounts, queries
 from triage.accounts import SignedIn
-from triage.db import Case, Decision, Judgement
+from triage.db import Case, Judgement
 from triage.deps import NowDep, SessionDep
 from triage.domain import legal
 from triage.domain.errors import Conflict, GateClosed, InvalidInput, NotFound
@@ -214,11 +213,6 @@ def compare(person: Sequence[str], machine: MachineView | None) -> list[Compared
 
 def _closed_page(desk: Desk, case: Case) -> Response:
     """A case the visitor is not reading: how it stands, and no text."""
-    mine = desk.session.scalar(
-        select(Decision)
-        .where(Decision.case_id == case.id, Decision.user_id == desk.who.user.id)
-        .order_by(Decision.id.desc())
-        .limit(1)
-    )
+    mine = review.standing_decision(desk.session, desk.who.user, case.id)
     taken = case.lease_user_id is not None and case.lease_until is not None and case.lease_until >= desk.now
     return render(desk.request, "case_closed.html", who=desk.who, case=case, mine=mine, taken=taken, now=desk.now)

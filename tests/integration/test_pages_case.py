@@ -228,6 +228,15 @@ def test_case_that_no_machine_read_says_so(client: TestClient, session: Session,
     assert "the machine has no opinion" in visit.get(path).text
 
 
+def test_reporter_who_fears_for_a_life_is_heard_before_the_judgement(
+    client: TestClient, session: Session, people: People
+) -> None:
+    factories.open_case(session, people, urgent=True)
+    visit = Visit(client, people.moderator)
+
+    assert "Believes a life is in danger now" in visit.get(visit.take_next()).text
+
+
 def test_second_reviewer_sees_the_first_opinion_only_after_judging(
     client: TestClient, session: Session, people: People
 ) -> None:

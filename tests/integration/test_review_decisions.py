@@ -11,10 +11,10 @@ from annotations import review
 from annotations.review import View
 from tests import factories, referrals
 from tests.people import People
-from triage import cases
+from triage import audit, cases
 from triage.db import Case, Decision, Event, Judgement, Referral, User
 from triage.domain.errors import Conflict, GateClosed, IllegalTransition, InvalidInput, LeaseLost
-from triage.domain.lifecycle import CaseStatus, Outcome
+from triage.domain.lifecycle import CaseEvent, CaseStatus, Outcome
 from triage.domain.taxonomy import Imminence, SpeechAct, Target
 from triage.settings import current
 
@@ -139,6 +139,20 @@ def test_second_opinion_goes_to_somebody_else(session: Session, people: People) 
     assert case.status == CaseStatus.OPEN.value
     assert review.claim_next(session, people.moderator, now=NOW) is None
     assert review.claim_next(session, people.second_moderator, now=NOW) is case
+
+
+def test_reopened_case_is_read_anew_even_by_the_same_person(session: Session, people: People) -> None:
+    case = judged(session, people.moderator, factories.open_case(session, people))
+    decide(session, people.moderator, case)
+    session.commit()
+    cases.advance(session, audit.system("tests"), case, CaseEvent.REOPENED, because="urgent_report")
+    session.commit()
+
+    assert review.claim_next(session, people.moderator, now=NOW) is case
+    assert review.first_judgement(session, people.moderator, case.id) is None
+    review.judge_first(session, people.moderator, case.id, THREAT, now=NOW)
+    decide(session, people.moderator, case, THREAT, outcome=Outcome.ESCALATE, reasons="He is there now")
+    assert (case.outcome, count(session, Decision)) == ("escalate", 2)
 
 
 def test_refer_opens_a_referral_with_the_decision(session: Session, people: People) -> None:
