@@ -45,7 +45,7 @@ class Recipe:
     head_rate: float = 1e-2
     max_tokens: int = 128
     disguised: float = 0.3
-    buried: float = 0.2
+    buried: float = 0.0  # share of posts set among harmless text; docs/evaluation.md, round 2
     seed: int = 7
     threads: int = 2
     half_precision: bool = True  # twice as fast on processors with bfloat16; slower on others

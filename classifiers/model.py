@@ -58,7 +58,7 @@ def load_classifier(artefact: Artefact, *, half_precision: bool = False) -> Clas
     """The shipped model, its adapter merged into the encoder, ready for inference.
 
     With ``half_precision`` the encoder runs in bfloat16: half the memory, nearly three times the speed where the
-    processor has it, and probabilities that differ by less than 0.01 (docs/evaluation.md).
+    processor has it, and probabilities that differ by less than 0.02 (docs/evaluation.md).
 
     Raises:
         ArtefactError: the heads are not those of this code's taxonomy, or a file does not fit the encoder.
