@@ -12,7 +12,8 @@ from triage.db import Case
 from triage.domain.scores import NotAssessed, Scores
 from triage.domain.taxonomy import CONTEXTS, SCORED_CODES
 from triage.domain.words import Lane
-from triage.intake import Accepted, NewReport, Reporter
+from triage.intake import Accepted, Reporter
+from triage.new_report import NewReport
 
 
 def report(**changes: Any) -> dict[str, Any]:

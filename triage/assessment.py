@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import CTE, and_, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,13 @@ from triage.settings import current
 
 #: Recorded as the pipeline version of a post that no pipeline could score.
 NO_PIPELINE = "none"
+#: A batch is taken up to this many characters, so that long posts do not make it outlast its lease.
+BATCH_CHARS = 200_000
+
+# Written into the statement, not sent as parameters: the planner uses a partial index only where it can read
+# the index's condition, and a plan it keeps for all parameters cannot.
+_WANTED = Post.scoring == literal(ScoringStatus.WANTED.value, literal_execute=True)
+_TRIED = Post.scoring_attempts > literal(0, literal_execute=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +40,12 @@ class Claimed:
 
 
 def claim_posts(session: Session, lane: Lane, *, limit: int, lease_seconds: int, retry: bool = False) -> list[Claimed]:
-    """Take up to ``limit`` posts that want scores.
+    """Take up to ``limit`` posts that want scores, and no more than ``BATCH_CHARS`` of text unless in one post.
 
     Another worker skips locked rows and sees the lease afterwards. ``retry`` takes posts whose first worker
     did not finish; they are taken one by one, so that a post which kills its worker takes no other with it.
     """
-    free = or_(Post.scoring_lease_until.is_(None), Post.scoring_lease_until < func.now())
-    tried = Post.scoring_attempts > 0 if retry else Post.scoring_attempts == 0
-    chosen = (
-        select(Post.id)
-        .where(
-            Post.scoring == ScoringStatus.WANTED.value,
-            Post.lane == lane.value,
-            free,
-            tried,
-            Post.scoring_attempts < current().scoring_attempts,
-        )
-        .order_by(Post.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("chosen")
-    )
+    chosen = _chosen(lane, limit=limit, retry=retry)
     lease = uuid.uuid4()
     claimed = session.execute(
         update(Post)
@@ -67,6 +59,28 @@ def claim_posts(session: Session, lane: Lane, *, limit: int, lease_seconds: int,
         execution_options={"synchronize_session": False},
     )
     return [Claimed(post_id, text or "", lease) for post_id, text in claimed]
+
+
+def _chosen(lane: Lane, *, limit: int, retry: bool) -> CTE:
+    free = or_(Post.scoring_lease_until.is_(None), Post.scoring_lease_until < func.now())
+    found = (
+        select(Post.id, func.coalesce(func.length(Post.text), 0).label("chars"))
+        .where(
+            _WANTED,
+            Post.lane == lane.value,
+            free,
+            _TRIED if retry else Post.scoring_attempts == 0,
+            Post.scoring_attempts < current().scoring_attempts,
+        )
+        .order_by(Post.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("found")
+    )
+    upto = func.sum(found.c.chars).over(order_by=found.c.id).label("upto")
+    measured = select(found.c.id, found.c.chars, upto).cte("measured")
+    fits = or_(measured.c.upto <= BATCH_CHARS, measured.c.upto == measured.c.chars)  # or is the first
+    return select(measured.c.id).where(fits).cte("chosen")
 
 
 def record_scores(
@@ -84,7 +98,10 @@ def record_scores(
     held = or_(*(and_(Post.id == claim.post_id, Post.scoring_lease == claim.lease) for claim, _ in scored))
     mine = set(
         session.scalars(
-            select(Post.id).where(held, Post.scoring == ScoringStatus.WANTED.value).order_by(Post.id).with_for_update()
+            select(Post.id)
+            .where(held, Post.scoring == ScoringStatus.WANTED.value)
+            .order_by(Post.id)
+            .with_for_update(key_share=True)
         )
     )
     items = {claim.post_id: scores for claim, scores in scored if claim.post_id in mine}
@@ -109,7 +126,8 @@ def give_up(session: Session, actor: Actor, *, now: datetime, limit: int = 100) 
     stuck = session.scalars(
         select(Post.id)
         .where(
-            Post.scoring == ScoringStatus.WANTED.value,
+            _WANTED,
+            _TRIED,
             Post.scoring_attempts >= current().scoring_attempts,
             Post.scoring_lease_until < func.now(),
         )
@@ -132,7 +150,7 @@ def lanes_with_work(session: Session) -> list[Lane]:
     found = []
     for lane in Lane:
         wanted = select(Post.id).where(
-            Post.scoring == ScoringStatus.WANTED.value,
+            _WANTED,
             Post.lane == lane.value,
             free,
             Post.scoring_attempts < current().scoring_attempts,
@@ -161,7 +179,9 @@ def _record(
         score_rows,
     )
     scores_ids = dict(made.all())
-    rows = session.scalars(select(Case).where(Case.post_id.in_(scores_ids)).order_by(Case.id).with_for_update()).all()
+    rows = session.scalars(
+        select(Case).where(Case.post_id.in_(scores_ids)).order_by(Case.id).with_for_update(key_share=True)
+    ).all()
     for case in rows:
         _assess(session, actor, case, items[case.post_id], scores_ids[case.post_id], now)
     session.execute(

@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from sqlalchemy import ColumnElement, and_, case, or_, select, update
 from sqlalchemy.orm import Session
 
-from triage import accounts, audit, evidence, intake, page_text, queue, safe_fetch
+from triage import accounts, audit, evidence, intake, new_report, page_text, queue, safe_fetch
 from triage.audit import Actor, Entry
 from triage.db import Capture, Case, Post, Report, User
 from triage.db.session import transaction
@@ -27,7 +27,8 @@ from triage.domain.errors import InvalidInput
 from triage.domain.lifecycle import CaseStatus
 from triage.domain.words import AcquisitionMode, CaptureStatus, Lane, Operation, Purpose, Role, ScoringStatus
 from triage.evidence import EvidenceAltered, EvidenceNotKept
-from triage.intake import Accepted, NewReport, Reporter, Short
+from triage.intake import Accepted, Reporter
+from triage.new_report import NewReport, Short, refusal
 from triage.page_text import PageText
 from triage.queue import Bell
 from triage.safe_fetch import Fetched, FetchFailed, FetchRefused, Problem
@@ -97,8 +98,7 @@ def parse(value: Any) -> NewSubmission:
     try:
         return NewSubmission.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise InvalidInput(first["msg"], field=".".join(str(part) for part in first["loc"]) or None) from None
+        raise refusal(error) from None
 
 
 def submit_url(session: Session, user: User, submission: NewSubmission, *, now: datetime) -> Accepted:
@@ -123,7 +123,7 @@ def _report_of(submission: NewSubmission) -> NewReport:
         )
     except FetchRefused as error:
         raise InvalidInput(f"This cannot be captured: {REASONS[error.problem]}", field="url") from None
-    return intake.parse(
+    return new_report.parse(
         {
             "url": submission.url,
             "platform": submission.platform or platform_of(target.host),

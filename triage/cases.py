@@ -32,7 +32,7 @@ _OPERATIONS = {
 
 def locked(session: Session, case_id: uuid.UUID) -> Case:
     """The case, locked until the end of the transaction. Raises NotFound."""
-    case = session.scalar(select(Case).where(Case.id == case_id).with_for_update())
+    case = session.scalar(select(Case).where(Case.id == case_id).with_for_update(key_share=True))
     if case is None:
         raise NotFound("There is no such case")
     return case
@@ -104,6 +104,7 @@ def put_in_place(case: Case, *, now: datetime) -> tuple[str, ...]:
         received_at=case.received_at,
         risk=case.risk,
         report_count=case.report_count,
+        urgent_report=case.urgent,
         now=now,
     )
     case.band, case.deadline_at = where.band, where.deadline

@@ -1,129 +1,35 @@
-"""Reports in: check, find or make the post and its case, add the report, and ring for a worker.
+"""Reports in: find or make the post and its case, add the report, and ring for a worker.
 
 A report is accepted when its row is committed, before anybody gets a 202. One report is a batch of one.
+Rows are locked in one order everywhere (posts by identity or id, then cases by id), and never more strongly
+than ``FOR NO KEY UPDATE``: a report's foreign key must not wait for somebody who counts reports.
 """
 
-import hashlib
-import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any
-from urllib.parse import urlsplit, urlunsplit
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from triage import accounts, audit, metrics, queue
+from triage import accounts, audit, cases, queue
 from triage.audit import Actor, Entry
-from triage.db import Capture, Case, IdempotencyKey, Partner, Post, Report
+from triage.db import Capture, Case, Partner, Post, Report
 from triage.db.base import new_id
-from triage.domain.errors import IdempotencyMismatch, InvalidInput
-from triage.domain.lifecycle import CaseEvent
-from triage.domain.words import AcquisitionMode, CaptureStatus, Lane, Operation, Purpose, ScoringStatus
+from triage.domain.lifecycle import CaseEvent, CaseStatus
+from triage.domain.words import CaptureStatus, Lane, Operation, ScoringStatus
+from triage.new_report import NewReport
 from triage.queue import Bell
-from triage.settings import current
 
-_SURROGATE_OR_NUL = re.compile("[\x00\ud800-\udfff]")
-_SPACES = re.compile(r"\s+")
-#: PostgreSQL stores times, near the years 1 and 9999, that Python cannot read back: the case would never open again.
-_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-
-
-def _storable(value: Any) -> Any:
-    """PostgreSQL stores neither NUL nor half a surrogate pair. The report must not be lost for it."""
-    return _SURROGATE_OR_NUL.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
-
-
-def _canonical_url(value: str) -> str:
-    """One spelling for one address: no fragment, lower-case host, no default port or trailing slash."""
-    try:
-        parts = urlsplit(value.strip())
-        port = parts.port
-    except ValueError as error:
-        raise ValueError("not a URL") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https URL with a host")
-    if parts.username or parts.password:
-        raise ValueError("must not carry a user name or password")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    default = {"http": 80, "https": 443}[parts.scheme]
-    netloc = host if port in (None, default) else f"{host}:{port}"
-    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), parts.query, ""))
-
-
-Short = Annotated[str, BeforeValidator(_storable), Field(min_length=1, max_length=200)]
-Long = Annotated[str, BeforeValidator(_storable), Field(min_length=1, max_length=2000)]
-
-
-class NewReport(BaseModel):
-    """One report as a partner or analyst sends it."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
-
-    platform: Short = Field(description="Where the post is, for example `instagram`")
-    text: Annotated[str, BeforeValidator(_storable)] | None = Field(
-        None, description="The post, up to 20,000 characters"
-    )
-    url: Annotated[str, BeforeValidator(_storable), Field(max_length=2000)] | None = None
-    platform_post_id: Short | None = None
-    author_handle: Short | None = None
-    posted_at: Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)] | None = None
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
-    purpose: Purpose
-    acquisition_mode: AcquisitionMode
-    reason: Long | None = Field(None, description="Why it was reported, in the reporter's words")
-    external_id: Short | None = Field(None, description="The reporter's own number; sent twice, it is one report")
-    force_code: Short | None = None
-    operation_ref: Short | None = None
-    urgent: bool = Field(False, description="The reporter believes that a life is in danger now")
-
-    @model_validator(mode="after")
-    def _has_content(self) -> "NewReport":
-        if self.text is not None and not self.text.strip():
-            self.text = None
-        if self.text is None and self.url is None:
-            raise ValueError("give `text` or `url`")
-        limit = current().max_text_chars
-        if self.text is not None and len(self.text) > limit:
-            raise ValueError(f"`text` is longer than {limit:,} characters")
-        if self.url is not None:
-            try:
-                self.url = _canonical_url(self.url)
-            except ValueError as error:
-                raise ValueError(f"`url` {error}") from error
-        return self
-
-    @property
-    def identity(self) -> str:
-        """What makes two reports be about one post: the platform's id, else the address, and the words.
-
-        The words count because an edited post is new content; spacing does not.
-        """
-        words = _SPACES.sub(" ", self.text).strip() if self.text else ""
-        where = f"{self.platform.lower()}\x00{self.platform_post_id}" if self.platform_post_id else self.url or ""
-        return hashlib.sha256(f"{where}\x00{words}".encode()).hexdigest()
-
-
-def parse(value: Any) -> NewReport:
-    """Check one report.
-
-    Raises:
-        InvalidInput: naming the first wrong field and what is wrong. Never quotes the value.
-    """
-    try:
-        return NewReport.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        if not field and (named := re.match(r"(?:give )?`(\w+)`", message)):
-            field = named.group(1)
-        raise InvalidInput(message, field=field or None) from None
+#: Fastest first: a post is handled in the fastest lane that any of its reports came by.
+_FASTEST_FIRST = (Lane.URGENT, Lane.LIVE, Lane.BULK)
+_WAITS = (ScoringStatus.NO_TEXT.value, ScoringStatus.WANTED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,27 +70,47 @@ def accept_reports(
     Raises:
         QuotaExceeded: the partner's quota does not allow them.
     """
+    try:
+        with session.begin_nested():
+            return _accept(session, reporter, reports, lane, now, justification)
+    except IntegrityError:
+        # The same `external_id` arrived in another request and was committed meanwhile: now it is seen.
+        return _accept(session, reporter, reports, lane, now, justification)
+
+
+def _accept(
+    session: Session,
+    reporter: Reporter,
+    reports: Sequence[NewReport],
+    lane: Lane,
+    now: datetime,
+    justification: dict[str, Any] | None,
+) -> list[Accepted]:
     answers, fresh = _known_already(session, reporter, reports)
     posts = _find_or_make_posts(session, [reports[i] for i in fresh], lane)
-    cases = _find_or_make_cases(session, sorted(set(posts.values())), now)
+    found = _find_or_make_cases(session, sorted(set(posts.values())), now)
     rows = []
     for i in fresh:
-        report = reports[i]
-        case_id, number = cases[posts[report.identity]]
+        case_id, number = found[posts[reports[i].identity]]
         report_id = new_id()
         answers[i] = Accepted(report_id, case_id, number)
-        rows.append(_report_row(report_id, case_id, reporter, report, justification, now))
+        rows.append(_report_row(report_id, case_id, reporter, reports[i], justification, now))
     _follow_repeats(answers, reports)
     if rows:
         session.execute(insert(Report), rows)
         _count_reports(session, Counter(row["case_id"] for row in rows))
-        audit.record_many(
-            session, reporter.actor, [_event(row, reports[i]) for i, row in zip(fresh, rows, strict=True)]
-        )
+        audit.record_many(session, reporter.actor, [_event(row) for row in rows])
+        _hurry_cases(session, reporter.actor, {row["case_id"] for row in rows if row["urgent"]}, now)
         if reporter.partner:
             accounts.use_quota(session, reporter.partner, reports=len(rows), now=now)
-        _ring(session, [reports[i] for i in fresh], lane)
+        for i in fresh:
+            bell = Bell.CAPTURE if reports[i].text is None else Bell(str(_lane_of(reports[i], lane)))
+            queue.ring_after_commit(session, bell)
     return [answers[i] for i in range(len(reports))]
+
+
+def _lane_of(report: NewReport, lane: Lane) -> Lane:
+    return Lane.URGENT if report.urgent else lane
 
 
 def _known_already(
@@ -224,7 +150,8 @@ def _follow_repeats(answers: dict[int, Accepted], reports: Sequence[NewReport]) 
 def _find_or_make_posts(session: Session, reports: Sequence[NewReport], lane: Lane) -> dict[str, uuid.UUID]:
     """Post ids by identity. Sorted, so that two batches with the same posts cannot deadlock."""
     by_identity = {report.identity: report for report in reversed(reports)}
-    rows = [_post_row(identity, by_identity[identity], lane) for identity in sorted(by_identity)]
+    lanes = dict.fromkeys(by_identity, lane) | {report.identity: Lane.URGENT for report in reports if report.urgent}
+    rows = [_post_row(identity, by_identity[identity], lanes[identity]) for identity in sorted(by_identity)]
     if not rows:
         return {}
     made = session.execute(
@@ -240,8 +167,10 @@ def _find_or_make_posts(session: Session, reports: Sequence[NewReport], lane: La
         session.execute(insert(Capture), new_urls)
     if missing := set(by_identity) - set(found):
         query = select(Post.identity, Post.id).where(Post.identity.in_(missing))
-        found |= dict(session.execute(query).all())
-        _hurry(session, [found[identity] for identity in missing if by_identity[identity].urgent])
+        known = dict(session.execute(query).all())
+        for faster in (Lane.URGENT, Lane.LIVE):
+            _hurry_posts(session, [known[identity] for identity in missing if lanes[identity] is faster], faster)
+        found |= known
     return found
 
 
@@ -253,20 +182,43 @@ def _post_row(identity: str, report: NewReport, lane: Lane) -> dict[str, Any]:
         "platform_post_id": report.platform_post_id,
         "url": report.url,
         "text": report.text,
-        "text_sha256": hashlib.sha256(report.text.encode()).hexdigest() if report.text else None,
+        "text_sha256": sha256(report.text.encode()).hexdigest() if report.text else None,
         "author_handle": report.author_handle,
         "posted_at": report.posted_at,
         "language": report.language,
-        "lane": str(Lane.URGENT if report.urgent else lane),
+        "lane": str(lane),
         "scoring": str(ScoringStatus.WANTED if report.text else ScoringStatus.NO_TEXT),
     }
 
 
-def _hurry(session: Session, post_ids: list[uuid.UUID]) -> None:
-    """An urgent report on a post that still waits, for its capture or its scores, in a slower lane moves it."""
-    if post_ids:
-        waits = Post.scoring.in_((ScoringStatus.NO_TEXT.value, ScoringStatus.WANTED.value))
-        session.execute(update(Post).where(Post.id.in_(post_ids), waits).values(lane=Lane.URGENT.value))
+def _hurry_posts(session: Session, post_ids: list[uuid.UUID], lane: Lane) -> None:
+    """Move posts that still wait, for their capture or their scores, in a slower lane."""
+    slower = [str(each) for each in _FASTEST_FIRST[_FASTEST_FIRST.index(lane) + 1 :]]
+    waits = (Post.id.in_(post_ids), Post.scoring.in_(_WAITS), Post.lane.in_(slower))
+    ids = session.scalars(select(Post.id).where(*waits).order_by(Post.id).with_for_update(key_share=True)).all()
+    if ids:
+        session.execute(update(Post).where(Post.id.in_(ids)).values(lane=str(lane)))
+
+
+def _hurry_cases(session: Session, actor: Actor, case_ids: set[uuid.UUID], now: datetime) -> None:
+    """A reporter believes that a life is in danger: an open case moves up, a decided one is opened again.
+
+    Neither changes the tier, which stays what the policy proposed; a person looks, soon.
+    """
+    urgent = (
+        select(Case)
+        .where(Case.id.in_(case_ids))
+        .order_by(Case.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    for case in session.scalars(urgent) if case_ids else ():
+        case.urgent = True
+        if case.status == CaseStatus.DECIDED.value:
+            cases.advance(session, actor, case, CaseEvent.REOPENED, because="urgent_report")
+        if case.status == CaseStatus.OPEN.value:
+            cases.put_in_place(case, now=now)
+    session.flush()
 
 
 def _find_or_make_cases(
@@ -301,13 +253,14 @@ def _report_row(
         "force_code": report.force_code,
         "operation_ref": report.operation_ref,
         "justification": justification,
+        "urgent": report.urgent,
         "received_at": now,
     }
 
 
 def _count_reports(session: Session, counts: Counter[uuid.UUID]) -> None:
     """The fold of ``case.reported`` for many cases at once; rows are locked in one order."""
-    session.execute(select(Case.id).where(Case.id.in_(counts)).order_by(Case.id).with_for_update())
+    session.execute(select(Case.id).where(Case.id.in_(counts)).order_by(Case.id).with_for_update(key_share=True))
     add = (
         update(Case)
         .where(Case.id == bindparam("case"))
@@ -316,7 +269,7 @@ def _count_reports(session: Session, counts: Counter[uuid.UUID]) -> None:
     session.connection().execute(add, [{"case": case_id, "more": more} for case_id, more in counts.items()])
 
 
-def _event(row: dict[str, Any], report: NewReport) -> Entry:
+def _event(row: dict[str, Any]) -> Entry:
     return Entry(
         Operation.COLLECTION,
         CaseEvent.REPORTED,
@@ -324,37 +277,5 @@ def _event(row: dict[str, Any], report: NewReport) -> Entry:
         str(row["id"]),
         case_id=row["case_id"],
         purpose=row["purpose"],
-        data={"acquisition_mode": row["acquisition_mode"], "urgent": report.urgent, "identity": report.identity},
+        data={"acquisition_mode": row["acquisition_mode"], "urgent": row["urgent"]},
     )
-
-
-def _ring(session: Session, reports: Sequence[NewReport], lane: Lane) -> None:
-    for report in reports:
-        bell = Bell.CAPTURE if report.text is None else Bell.URGENT if report.urgent else Bell(str(lane))
-        queue.ring_after_commit(session, bell)
-        metrics.reports_accepted.labels(lane=str(bell)).inc()
-
-
-def once(
-    session: Session, partner: Partner, key: str, request_sha256: str, do: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """Do something once per Idempotency-Key; a repeat gets the first answer again.
-
-    A second request with the same key that arrives meanwhile waits for the first one's commit.
-
-    Raises:
-        IdempotencyMismatch: the key came with another body before.
-    """
-    made = session.scalar(
-        upsert(IdempotencyKey)
-        .values(partner_id=partner.id, key=key, request_sha256=request_sha256)
-        .on_conflict_do_nothing()
-        .returning(IdempotencyKey.key)
-    )
-    row = session.get_one(IdempotencyKey, (partner.id, key))
-    if made is None:
-        if row.request_sha256 != request_sha256:
-            raise IdempotencyMismatch("This Idempotency-Key was used with another body", field="Idempotency-Key")
-        return row.answer or {}
-    row.answer = do()
-    return row.answer

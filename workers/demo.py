@@ -3,7 +3,6 @@
 Everything goes in through the doors a real installation uses. Running it again adds nothing.
 """
 
-import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from triage.db import Partner, User
 from triage.db.session import transaction
 from triage.domain.words import Lane, PartnerKind, Role
 from triage.intake import Reporter
+from triage.new_report import from_json, parse
 
 _ACTOR = audit.system("demonstration")
 
@@ -84,7 +84,7 @@ def _add_partner(session: Session, name: str, kind: PartnerKind, now: datetime) 
 def _report_posts(session: Session, now: datetime) -> int:
     """How many reports were new."""
     lines = files("workers").joinpath("demo_reports.jsonl").read_text(encoding="utf-8").splitlines()
-    reports = [intake.parse(json.loads(line)) for line in lines]
+    reports = [parse(from_json(line)) for line in lines]
     partner = session.scalars(select(Partner).where(Partner.name == PARTNERS[0][0])).one()
     reporter = Reporter(accounts.partner_actor(partner), partner=partner)
     answers = intake.accept_reports(session, reporter, reports, lane=Lane.LIVE, now=now)

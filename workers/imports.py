@@ -1,5 +1,6 @@
 """``triage import``: reports from a JSONL or CSV file, on a partner's behalf, in chunks that commit whole."""
 
+import codecs
 import csv
 import json
 from collections.abc import Iterable, Iterator
@@ -15,9 +16,10 @@ from sqlalchemy import select
 from triage import accounts, intake
 from triage.db import Partner
 from triage.db.session import transaction
-from triage.domain.errors import InvalidInput, NotFound
+from triage.domain.errors import InvalidInput, NotFound, QuotaExceeded
 from triage.domain.words import Lane
-from triage.intake import NewReport, Reporter
+from triage.intake import Reporter
+from triage.new_report import NewReport, from_json, parse
 
 _CHUNK = 1000
 csv.field_size_limit(1_000_000)
@@ -40,16 +42,24 @@ def import_file(file: Path, *, partner_name: str, rejects: Path) -> Outcome:
     ``external_id`` are then recognised and not counted twice.
 
     Raises:
+        InvalidInput: ``rejects`` is the file itself.
         NotFound: no such partner.
+        QuotaExceeded: after how many rows, and where to go on.
     """
+    if rejects.resolve() == file.resolve():
+        raise InvalidInput("The rejects would overwrite the file itself; name another with --rejects", field="rejects")
     accepted = duplicates = refused = 0
-    rejects.unlink(missing_ok=True)
     with file.open("rb") as source, Progress(transient=True) as progress:
+        rejects.unlink(missing_ok=True)
         bar = progress.add_task("Importing", total=file.stat().st_size)
         rows = _rows(file, source)
         while chunk := list(islice(rows, _CHUNK)):
             good, bad = _parse(chunk)
-            known = _accept(partner_name, good)
+            try:
+                known = _accept(partner_name, good)
+            except QuotaExceeded as error:
+                done = f"{accepted:,} rows are stored; go on from line {chunk[0][0]:,} when there is quota again"
+                raise QuotaExceeded(f"{error.detail}. {done}", retry_after=error.retry_after) from None
             accepted += len(good)
             duplicates += known
             refused += len(bad)
@@ -59,16 +69,34 @@ def import_file(file: Path, *, partner_name: str, rejects: Path) -> Outcome:
 
 
 def _rows(file: Path, source: BinaryIO) -> Iterator[tuple[int, Any]]:
-    """(line number, parsed row or the error that stopped it)."""
+    """(line number, row as text or as fields). A byte-order mark, as spreadsheets write it, is left out."""
+    if source.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        source.seek(0)
     lines = (raw.decode("utf-8", errors="surrogateescape") for raw in iter(source.readline, b""))
     if file.suffix.lower() == ".csv":
-        reader = csv.DictReader(lines)
-        for row in reader:
-            yield reader.line_num, {key: value for key, value in row.items() if value not in ("", None)}
+        yield from _csv_rows(lines)
         return
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield number, line
+
+
+def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[int, Any]]:
+    reader = csv.DictReader(lines)
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:  # a field of more than a million characters, mostly a quotation mark that is never closed
+            yield reader.line_num, InvalidInput("not a row of CSV: is a quotation mark left open?")
+            continue
+        yield reader.line_num, {key: _csv_value(key, value) for key, value in row.items() if value not in ("", None)}
+
+
+def _csv_value(key: str, value: Any) -> Any:
+    """CSV knows text only."""
+    return {"true": True, "false": False}.get(str(value).lower(), value) if key == "urgent" else value
 
 
 def _parse(chunk: Iterable[tuple[int, Any]]) -> tuple[list[NewReport], list[dict[str, Any]]]:
@@ -76,19 +104,13 @@ def _parse(chunk: Iterable[tuple[int, Any]]) -> tuple[list[NewReport], list[dict
     bad: list[dict[str, Any]] = []
     for number, row in chunk:
         try:
-            good.append(intake.parse(_object(row)))
+            if isinstance(row, InvalidInput):
+                raise row
+            good.append(parse(from_json(row) if isinstance(row, str) else row))
         except InvalidInput as error:
-            bad.append({"line": number, "field": error.field, "detail": error.detail, "row": row})
+            kept = None if isinstance(row, InvalidInput) else row
+            bad.append({"line": number, "field": error.field, "detail": error.detail, "row": kept})
     return good, bad
-
-
-def _object(row: Any) -> Any:
-    if not isinstance(row, str):
-        return row
-    try:
-        return json.loads(row)
-    except ValueError:
-        raise InvalidInput("not valid JSON") from None
 
 
 def _accept(partner_name: str, reports: list[NewReport]) -> int:

@@ -18,7 +18,8 @@ from triage import accounts, audit, intake, queue
 from triage.db import Case, Event, Post, PostScores, Report
 from triage.db.session import transaction
 from triage.domain.words import Lane
-from triage.intake import NewReport, Reporter
+from triage.intake import Reporter
+from triage.new_report import NewReport
 from triage.queue import Bell
 from workers import doctor, schedule
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from tests.factories import NOT_ASSESSED, accept, open_case, scores
@@ -102,6 +102,52 @@ def test_post_that_kills_its_worker_is_retried_alone_and_then_given_up(session: 
     assert given_up == 3
     assert set(session.scalars(select(Case.assessed))) == {False}
     assert session.scalar(select(func.count()).select_from(DeadLetter)) == 3
+
+
+def test_batch_of_long_posts_is_cut_short_but_never_empty(
+    session: Session, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assessment, "BATCH_CHARS", 100)
+    for n in range(4):
+        accept(session, people, text=f"{n}" * 40)
+    accept(session, people, text="x" * 101)
+    session.commit()
+
+    taken = [[len(one.text) for one in claim(session)] for _ in range(4)]
+
+    assert taken == [[40, 40], [40, 40], [101], []]
+
+
+def test_few_posts_to_retry_are_found_without_reading_the_backlog(session: Session) -> None:
+    """The indexes have conditions, which the planner must find in the statement itself."""
+    session.execute(
+        text(
+            "INSERT INTO posts (identity, platform, text, lane, scoring) "
+            "SELECT n, 'chirper', 'a post', 'bulk', 'wanted' FROM generate_series(1, 3000) n"
+        )
+    )
+    session.commit()
+    session.execute(text("ANALYZE posts"))
+    before = _entries_read(session)
+
+    for _ in range(8):  # from the sixth on the plan may be one kept for all parameters
+        assert assessment.claim_posts(session, Lane.BULK, limit=1, lease_seconds=60, retry=True) == []
+        assert assessment.give_up(session, SYSTEM, now=NOW) == 0
+    session.commit()
+
+    assert _entries_read(session) - before < 100
+
+
+def _entries_read(session: Session) -> int:
+    """Rows and index entries of posts that this connection has read."""
+    session.execute(text("SELECT pg_stat_force_next_flush()"))
+    session.commit()
+    session.execute(text("SELECT pg_stat_clear_snapshot()"))
+    read = (
+        "SELECT seq_tup_read + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'posts') "
+        "FROM pg_stat_user_tables WHERE relname = 'posts'"
+    )
+    return int(session.scalar(text(read)) or 0)
 
 
 class PoisonedBy:

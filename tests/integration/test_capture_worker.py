@@ -25,7 +25,8 @@ from triage.db import Capture, Case, Event, Post
 from triage.db.session import transaction
 from triage.domain.scores import NotAssessed, Scores
 from triage.domain.words import Lane, Purpose
-from triage.intake import Accepted, NewReport, Reporter, accept_reports
+from triage.intake import Accepted, Reporter, accept_reports
+from triage.new_report import NewReport
 from triage.queue import Bell
 from triage.settings import Settings, current
 from workers import schedule

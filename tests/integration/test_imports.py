@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.factories import report
 from tests.people import People
-from triage.db import Case, Post, Report
+from triage.db import Case, Partner, Post, Report
 from workers.cli import app
 
 
@@ -66,6 +66,49 @@ def test_csv_with_quotes_and_line_breaks(tmp_path: Path, session: Session, peopl
     post = session.scalars(select(Post)).one()
     assert (post.text, post.lane) == ('He said "wait",\nthen left', "urgent")
     assert [bad["field"] for bad in rejects(file)] == ["acquisition_mode"]
+
+
+def test_csv_as_a_spreadsheet_writes_it(tmp_path: Path, session: Session, people: People) -> None:
+    file = tmp_path / "posts.csv"
+    with file.open("w", newline="", encoding="utf-8-sig") as out:
+        writer = csv.DictWriter(out, list(report()))
+        writer.writeheader()
+        writer.writerow(report())
+
+    assert run(file)[0] == 0
+    assert session.scalar(select(func.count()).select_from(Case)) == 1
+
+
+@pytest.mark.usefixtures("people")
+def test_open_quotation_mark_is_one_refused_row(tmp_path: Path) -> None:
+    file = tmp_path / "posts.csv"
+    file.write_text(",".join(report()) + '\nchirper,"' + "x" * 1_100_000)
+
+    assert run(file)[0] == 1
+    assert "quotation mark" in str(rejects(file)[0]["detail"])
+
+
+@pytest.mark.usefixtures("people")
+def test_rejects_never_overwrite_the_file_itself(tmp_path: Path) -> None:
+    file = tmp_path / "posts.jsonl"
+    file.write_text("{broken")
+
+    result = CliRunner().invoke(app, ["import", str(file), "--partner", "Chirper", "--rejects", str(file)])
+
+    assert "overwrite the file itself" in str(result.exception)
+    assert file.read_text() == "{broken"
+
+
+def test_quota_in_mid_file_says_where_to_go_on(tmp_path: Path, session: Session, people: People) -> None:
+    session.get_one(Partner, people.partner.id).quota_per_day = 1500
+    session.commit()
+    file = tmp_path / "posts.jsonl"
+    file.write_text("".join(json.dumps(report(text=f"post {n}")) + "\n" for n in range(2000)))
+
+    result = CliRunner().invoke(app, ["import", str(file), "--partner", "Chirper"])
+
+    assert "1,000 rows are stored; go on from line 1,001" in str(result.exception)
+    assert session.scalar(select(func.count()).select_from(Report)) == 1000
 
 
 @pytest.mark.usefixtures("people")

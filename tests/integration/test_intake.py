@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +12,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tests.factories import report
+from tests.factories import open_case, report, scores
 from tests.people import People
-from triage import queue
+from triage import audit, cases, idempotency, queue
 from triage.api import problems, reports
 from triage.db import Capture, Case, Event, Partner, Post, Report
+from triage.domain.lifecycle import CaseEvent
 from triage.queue import Bell
 
 
@@ -207,6 +210,127 @@ def test_urgent_report_hurries_a_post_that_waits_in_bulk(api: TestClient, sessio
 
     assert session.scalars(select(Post.lane)).one() == "urgent"
     assert queue.rq_queue(Bell.URGENT).count == 1
+
+
+def test_live_report_hurries_a_post_that_waits_in_bulk(api: TestClient, session: Session) -> None:
+    api.post("/api/v1/reports/batch", content=ndjson(report()))
+    api.post("/api/v1/reports", json=report())
+    api.post("/api/v1/reports/batch", content=ndjson(report()))
+
+    assert session.scalars(select(Post.lane)).one() == "live"
+
+
+def test_urgent_line_after_a_calm_one_in_the_same_batch(api: TestClient, session: Session) -> None:
+    api.post("/api/v1/reports/batch", content=ndjson(report(), report(urgent=True)))
+
+    assert session.scalars(select(Post.lane)).one() == "urgent"
+    assert queue.rq_queue(Bell.URGENT).count == 1
+
+
+def test_urgent_report_moves_an_open_case_up(api: TestClient, session: Session, people: People) -> None:
+    case = open_case(session, people, scores())
+    assert (case.tier, case.band) == ("P4", 4)
+
+    api.post("/api/v1/reports", json=report(urgent=True))
+
+    session.refresh(case)
+    assert (case.tier, case.band, case.deadline_at) == ("P4", 1, case.received_at + timedelta(hours=1))
+
+
+def test_urgent_report_opens_a_decided_case_again(api: TestClient, session: Session, people: People) -> None:
+    case = open_case(session, people, scores())
+    cases.advance(session, audit.system("tests"), case, CaseEvent.DECIDED, outcome="no_violation")
+    session.commit()
+
+    api.post("/api/v1/reports", json=report())
+    session.refresh(case)
+    assert case.status == "decided"
+    api.post("/api/v1/reports", json=report(urgent=True))
+
+    session.refresh(case)
+    assert (case.status, case.outcome, case.band, case.report_count) == ("open", None, 1, 3)
+    events = session.scalars(select(Event).where(Event.case_id == case.id).order_by(Event.id)).all()
+    assert cases.folded(events) == cases.state_of(case)
+
+
+def test_same_words_by_two_people_are_two_cases(api: TestClient, session: Session) -> None:
+    for changes in ({"author_handle": "@wren"}, {"author_handle": "@owl"}, {"platform": "picstream"}):
+        api.post("/api/v1/reports", json=report(**changes))
+
+    assert count(session, Case) == 3
+
+
+def test_many_reports_on_one_post_at_once(api: TestClient, session: Session) -> None:
+    """A widely reported post must not make its reports, or the workers, wait for each other in a circle."""
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: api.post("/api/v1/reports", json=report()).status_code, range(24)))
+
+    assert answers == [202] * 24
+    assert session.scalars(select(Case.report_count)).one() == 24
+
+
+def test_same_external_id_many_times_at_once(api: TestClient, session: Session) -> None:
+    def send(n: int) -> int:
+        return api.post("/api/v1/reports", json=report(external_id="A7", text=f"words {n}")).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(send, range(12)))
+
+    assert answers == [202] * 12
+    assert (count(session, Report), count(session, Case)) == (1, 1)
+
+
+def test_deeply_nested_line_is_refused_alone(api: TestClient, session: Session) -> None:
+    answer = api.post("/api/v1/reports/batch", content=ndjson(report(), b"[" * 100_000, report(text="b")))
+
+    assert [row["status"] for row in answer.json()["results"]] == [202, 422, 202]
+    assert count(session, Report) == 2
+
+
+@pytest.mark.parametrize("name", ["I will hurt Tom at five", "\x00", "a" * 500])
+def test_unknown_field_is_not_repeated_if_it_could_be_words(api: TestClient, name: str) -> None:
+    answer = api.post("/api/v1/reports", content=json.dumps(report() | {name: 1}), headers={"Idempotency-Key": "k"})
+
+    assert answer.status_code == 422
+    assert "field" not in answer.json()
+    assert name not in answer.text
+
+
+def test_wrong_content_length_is_not_an_error_of_ours(api: TestClient) -> None:
+    answer = api.post("/api/v1/reports", content=json.dumps(report()), headers={"Content-Length": "abc"})
+
+    assert answer.status_code == 202
+
+
+def test_empty_idempotency_key_is_none(api: TestClient, session: Session) -> None:
+    for text in ("one", "two"):
+        assert api.post("/api/v1/reports", json=report(text=text), headers={"Idempotency-Key": ""}).status_code == 202
+    assert count(session, Report) == 2
+
+
+def test_idempotency_key_belongs_to_one_address(api: TestClient) -> None:
+    body, headers = json.dumps(report()), {"Idempotency-Key": "k"}
+
+    assert api.post("/api/v1/reports", content=body, headers=headers).status_code == 202
+    assert api.post("/api/v1/reports/batch", content=body, headers=headers).status_code == 409
+
+
+def test_old_idempotency_keys_are_forgotten(api: TestClient, session: Session) -> None:
+    api.post("/api/v1/reports", json=report(), headers={"Idempotency-Key": "k"})
+    now = datetime.now(UTC)
+
+    assert idempotency.forget_old(session, now=now + timedelta(days=6)) == 0
+    assert idempotency.forget_old(session, now=now + timedelta(days=8)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({"urgent": "on"}, "urgent"), ({"urgent": 1}, "urgent"), ({"posted_at": 1700000000}, "posted_at")],
+)
+def test_values_are_not_guessed(api: TestClient, changes: dict[str, Any], field: str) -> None:
+    answer = api.post("/api/v1/reports", json=report(**changes))
+
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
 def test_no_post_text_reaches_redis(api: TestClient) -> None:

@@ -16,7 +16,8 @@ from triage.db import Referral, User
 from triage.db.session import transaction
 from triage.domain.errors import Conflict, Forbidden, IllegalTransition
 from triage.domain.words import Role
-from triage.intake import NewReport, Reporter
+from triage.intake import Reporter
+from triage.new_report import NewReport
 
 BOTH = (Role.MODERATOR, Role.APPROVER, Role.ANALYST)
 

@@ -62,4 +62,4 @@ def test_schema_and_tables_agree() -> None:
 
     command.check(config())
     with session_factory()() as session:
-        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "0001"
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "0002"

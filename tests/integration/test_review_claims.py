@@ -15,7 +15,8 @@ from triage import accounts, intake
 from triage.db import Event
 from triage.db.session import session_factory, transaction
 from triage.domain.errors import Conflict, Forbidden, IllegalTransition, LeaseLost
-from triage.intake import NewReport, Reporter
+from triage.intake import Reporter
+from triage.new_report import NewReport
 from triage.settings import current
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -1,17 +1,26 @@
 """Errors as ``application/problem+json`` (RFC 9457), naming the field and never quoting a post."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from triage.domain.errors import NotAuthenticated, QuotaExceeded, TriageError
+from triage.domain.errors import Conflict, NotAuthenticated, QuotaExceeded, TriageError, Unavailable
 
 logger = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 5
+#: SQLSTATEs of two transactions that stood in each other's way: deadlock, serialisation, lock not available.
+_IN_THE_WAY = ("40P01", "40001", "55P03")
+#: Classes of SQLSTATEs of a server that breaks the connection, shuts down or has no connection left.
+_AWAY = ("08", "57", "53300")
+_UNIQUE = "23505"
 
 
 def body(error: TriageError) -> dict[str, Any]:
@@ -32,20 +41,50 @@ def answer(error: TriageError) -> JSONResponse:
     headers = {}
     if isinstance(error, QuotaExceeded):
         headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, Unavailable):
+        headers["Retry-After"] = str(_RETRY_SECONDS)
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body(error), error.status, headers, media_type="application/problem+json")
 
 
-def install(app: FastAPI) -> None:
-    """Turn refusals, bad input and a lost database into problem documents."""
+def of_failure(error: Exception) -> TriageError:
+    """What a client may know of a server's error. The error itself is not shown: its detail can quote a post."""
+    if isinstance(error, PoolTimeout):
+        return Unavailable("Too many requests at once; nothing was stored, send it again")
+    if isinstance(error, RedisError):
+        return Unavailable("Redis cannot be reached; try again")
+    state = _sqlstate(error)
+    if state in _IN_THE_WAY:
+        return Unavailable("Two requests stood in each other's way; nothing was stored, send it again")
+    if state == _UNIQUE:
+        return Conflict("The same thing arrived twice at once; send it again")
+    if isinstance(error, OperationalError):
+        cannot = "be reached" if state is None or state.startswith(_AWAY) else "do this now"
+        return Unavailable(f"The database cannot {cannot}; nothing was stored, try again")
+    unforeseen = TriageError("The service made a mistake; nothing was stored. Please tell its operator")
+    unforeseen.status, unforeseen.title = 500, "Error of the service"
+    return unforeseen
+
+
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+def install(app: FastAPI, present: Callable[[Request, TriageError], Response] | None = None) -> None:
+    """Turn refusals, bad input and failing servers into answers.
+
+    Args:
+        present: how a refusal is shown; a problem document if not given.
+    """
+    show = present or (lambda _request, error: answer(error))
 
     @app.exception_handler(TriageError)
-    def refused(request: Request, error: TriageError) -> JSONResponse:
-        return answer(error)
+    def refused(request: Request, error: TriageError) -> Response:
+        return show(request, error)
 
     @app.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:])
         problem = TriageError(first["msg"], field=field)
@@ -53,9 +92,11 @@ def install(app: FastAPI) -> None:
         return answer(problem)
 
     @app.exception_handler(OperationalError)
+    @app.exception_handler(IntegrityError)
+    @app.exception_handler(DBAPIError)
+    @app.exception_handler(PoolTimeout)
     @app.exception_handler(RedisError)
-    def away(request: Request, error: Exception) -> JSONResponse:
-        logger.error("a server is away", extra={"reason": type(error).__name__})
-        problem = TriageError("The database cannot be reached; nothing was stored, try again")
-        problem.status, problem.title = 503, "Temporarily unavailable"
-        return answer(problem)
+    def failed(request: Request, error: Exception) -> Response:
+        # Neither the message nor the traceback: a database names the values that it refuses.
+        logger.error("a server refused or is away", extra={"reason": type(error).__name__, "state": _sqlstate(error)})
+        return show(request, of_failure(error))

@@ -1,33 +1,33 @@
 """``POST /api/v1/reports`` and ``/reports/batch``: how partners report."""
 
 import hashlib
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy.orm import Session
 
-from triage import accounts, intake
+from triage import accounts, idempotency, intake
 from triage.db import Partner
 from triage.deps import NowDep, PartnerDep, SessionDep
-from triage.domain.errors import InvalidInput, TooLarge, TriageError
+from triage.domain.errors import TooLarge, TriageError
 from triage.domain.words import Lane
-from triage.intake import Accepted, NewReport, Reporter
+from triage.intake import Accepted, Reporter
+from triage.new_report import NewReport, from_json, parse
 from triage.settings import current
 
 router = APIRouter(prefix="/api/v1", tags=["reports"])
 
 IdempotencyHeader = Annotated[
-    str | None, Header(max_length=200, description="Repeat with the same key: the same answer")
+    str | None, Header(max_length=200, description="Repeat with the same key: the same answer, for seven days")
 ]
 
 
 async def bounded_body(request: Request) -> bytes:
-    """The body, read up to the limit. Raises TooLarge without reading on."""
+    """The body, read up to the limit. Raises TooLarge without reading on. A wrong Content-Length changes nothing."""
     limit = current().max_body_bytes
     too_large = TooLarge(f"The body is larger than {limit:,} bytes; split it")
-    if int(request.headers.get("content-length") or 0) > limit:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
         raise too_large
     chunks, size = [], 0
     async for chunk in request.stream():
@@ -52,10 +52,12 @@ async def report(
     raw = await bounded_body(request)
 
     def accept() -> dict[str, Any]:
-        new = intake.parse(_json(raw))
+        new = parse(from_json(raw))
         return _answer(intake.accept_report(session, _reporter(partner), new, now=now))
 
-    return await run_in_threadpool(_once, session, partner, idempotency_key, raw, accept)
+    return await run_in_threadpool(
+        idempotency.once, session, partner, idempotency_key, _fingerprint(request, raw), accept
+    )
 
 
 @router.post("/reports/batch", status_code=202)
@@ -80,7 +82,9 @@ async def batch(
             "results": [answers[i] for i in range(len(lines))],
         }
 
-    return await run_in_threadpool(_once, session, partner, idempotency_key, raw, accept)
+    return await run_in_threadpool(
+        idempotency.once, session, partner, idempotency_key, _fingerprint(request, raw), accept
+    )
 
 
 def _parse_lines(lines: list[bytes]) -> tuple[dict[int, NewReport], dict[int, dict[str, Any]]]:
@@ -89,17 +93,14 @@ def _parse_lines(lines: list[bytes]) -> tuple[dict[int, NewReport], dict[int, di
     refusals: dict[int, dict[str, Any]] = {}
     for i, line in enumerate(lines):
         try:
-            reports[i] = intake.parse(_json(line))
+            reports[i] = parse(from_json(line))
         except TriageError as error:
             refusals[i] = {"line": i + 1, "status": error.status, "detail": error.detail, "field": error.field}
     return reports, refusals
 
 
-def _json(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        raise InvalidInput("Not valid JSON in UTF-8") from None
+def _fingerprint(request: Request, raw: bytes) -> str:
+    return hashlib.sha256(request.url.path.encode() + b"\x00" + raw).hexdigest()
 
 
 def _reporter(partner: Partner) -> Reporter:
@@ -113,10 +114,3 @@ def _answer(accepted: Accepted) -> dict[str, Any]:
         "case_number": accepted.case_number,
         "duplicate": accepted.duplicate,
     }
-
-
-def _once(session: Session, partner: Partner, key: str | None, raw: bytes, do: Any) -> dict[str, Any]:
-    if key is None:
-        answer: dict[str, Any] = do()
-        return answer
-    return intake.once(session, partner, key, hashlib.sha256(raw).hexdigest(), do)

@@ -1,6 +1,5 @@
 """``/api/v1/submissions``: an analyst submits a URL, and sees what became of the earlier ones."""
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -10,7 +9,7 @@ from triage import capture
 from triage.api.reports import bounded_body
 from triage.capture import NewSubmission
 from triage.deps import NowDep, SessionDep, SignedInDep
-from triage.domain.errors import InvalidInput
+from triage.new_report import from_json
 
 router = APIRouter(prefix="/api/v1", tags=["submissions"])
 
@@ -28,11 +27,7 @@ router = APIRouter(prefix="/api/v1", tags=["submissions"])
 async def submit(request: Request, session: SessionDep, who: SignedInDep, now: NowDep) -> dict[str, Any]:
     """Submit one URL. 202 when it is stored; the page is fetched once, then read by the classifiers and a person."""
     raw = await bounded_body(request)
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise InvalidInput("Not valid JSON in UTF-8") from None
-    submission = capture.parse(body)
+    submission = capture.parse(from_json(raw))
     accepted = await run_in_threadpool(capture.submit_url, session, who.user, submission, now=now)
     return {
         "report_id": str(accepted.report_id),

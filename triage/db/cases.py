@@ -52,6 +52,8 @@ class Case(Base):
     codes: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     band: Mapped[int | None]
     deadline_at: Mapped[datetime | None]
+    #: A reporter believes that a life is in danger now.
+    urgent: Mapped[bool] = mapped_column(server_default=text("false"))
     risk: Mapped[float] = mapped_column(server_default=text("0"))
     received_at: Mapped[CreatedAt]
 

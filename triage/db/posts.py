@@ -20,6 +20,13 @@ class Post(Base):
         CheckConstraint(one_of("lane", Lane), "lane"),
         CheckConstraint(one_of("scoring", ScoringStatus), "scoring"),
         Index("ix_posts_scoring_wanted", "lane", "id", postgresql_where=sql("scoring = 'wanted'")),
+        # The few that a worker did not finish, to be found without reading the whole backlog.
+        Index(
+            "ix_posts_scoring_tried",
+            "lane",
+            "id",
+            postgresql_where=sql("scoring = 'wanted' AND scoring_attempts > 0"),
+        ),
     )
 
     id: Mapped[Id]
@@ -65,6 +72,7 @@ class Report(Base):
     reason: Mapped[str | None]
     force_code: Mapped[str | None]
     operation_ref: Mapped[str | None]
+    urgent: Mapped[bool] = mapped_column(server_default=sql("false"))
     #: An analyst's necessity, proportionality and collateral intrusion notes, as written.
     justification: Mapped[dict[str, Any] | None]
     received_at: Mapped[CreatedAt]

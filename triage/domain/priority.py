@@ -1,8 +1,9 @@
 """The order of the queue, with its reasons.
 
 A case is ordered by band, then deadline, then risk, then arrival. The band is its tier, lifted by one
-when the case has waited past its deadline, so that a quiet tier never starves behind a busy one; nothing
-is lifted into P0, which means a threat to life and not "late".
+when the case has waited past its deadline, so that a quiet tier never starves behind a busy one, and
+lifted to P1 when a reporter believes that a life is in danger. Nothing is lifted into P0: that is for what
+the post says, not for lateness or for one person's word.
 """
 
 from dataclasses import dataclass
@@ -30,15 +31,22 @@ class Place:
     reasons: tuple[str, ...]
 
 
-def place(tier: Tier, *, received_at: datetime, risk: float, report_count: int, now: datetime) -> Place:
+def place(
+    tier: Tier, *, received_at: datetime, risk: float, report_count: int, now: datetime, urgent_report: bool = False
+) -> Place:
     """Work out a case's place. ``received_at`` is when the first report was accepted (aware UTC)."""
-    deadline = received_at + FIRST_LOOK[tier]
+    standing = min(tier, Tier.P1) if urgent_report else tier
+    deadline = received_at + FIRST_LOOK[standing]
     late = now > deadline
-    band = max(1, tier.level - 1) if late and tier.level > 0 else tier.level
+    band = max(1, standing.level - 1) if late and standing.level > 0 else standing.level
     reasons = [f"{tier}: first look within {in_words(FIRST_LOOK[tier])}"]
+    if standing is not tier:
+        reasons.append(
+            f"A reporter believes that a life is in danger: first look within {in_words(FIRST_LOOK[standing])}"
+        )
     if late:
         reasons.append(f"Overdue by {in_words(now - deadline)}")
-        if band < tier.level:
+        if band < standing.level:
             reasons.append(f"Waited too long, so moved up to the P{band} band")
     else:
         reasons.append(f"Due in {in_words(deadline - now)}")
