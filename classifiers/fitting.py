@@ -151,7 +151,8 @@ def _fit_encoder(
     for epoch in range(recipe.epochs):
         started, total = time.monotonic(), 0.0
         texts = [augment(text, rng) if rng.random() < recipe.disguised else text for text in examples.texts]
-        texts = [bury(text, harmless, rng) if rng.random() < recipe.buried else text for text in texts]
+        if recipe.buried:
+            texts = [bury(text, harmless, rng) if rng.random() < recipe.buried else text for text in texts]
         ids = tokenise(tokenizer, [normalise(text).text for text in texts], recipe.max_tokens)
         model.train()
         for batch in shuffled_batches([len(row) for row in ids], recipe.batch, rng):
