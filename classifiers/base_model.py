@@ -38,8 +38,8 @@ def load_encoder() -> BertModel:
     """The verified encoder in evaluation mode, float32, without its unused pooler."""
     verify_base_model()
     # Its progress bar and its report on the pooler we leave out would stand in every worker's log.
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     encoder = AutoModel.from_pretrained(_directory(), local_files_only=True, add_pooling_layer=False)
     assert isinstance(encoder, BertModel)
     encoder.eval()  # type: ignore[no-untyped-call]
