@@ -1,20 +1,22 @@
 """Signs of life: each worker says that it lives and since when it has been busy with one batch.
 
 A thread beats every few seconds, so a stopped or dead process falls silent; ``busy_since`` is set by the
-working thread itself, so a process that lives but hangs in one batch shows too.
+working thread itself, so a process that lives but hangs in one batch shows too. A second thread, which needs
+no database, ends a process that hangs.
 """
 
 import logging
 import os
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from triage.db import WorkerBeat
 from triage.db.session import transaction
@@ -23,8 +25,12 @@ from triage.settings import current
 BEAT_SECONDS = 5
 #: A worker silent for this long is gone or stopped.
 SILENT_AFTER = timedelta(seconds=6 * BEAT_SECONDS)
+#: A worker silent for this long is forgotten.
+FORGOTTEN_AFTER = timedelta(days=1)
 #: Exit status of a worker that found itself hung.
 HUNG = 75
+
+_WATCH_SECONDS = 1
 
 logger = logging.getLogger(__name__)
 _busy_since: datetime | None = None
@@ -56,17 +62,34 @@ def beating(name: str, lane: str) -> Iterator[None]:
                 logger.warning("no beat", extra={"reason": type(error).__name__})
             if stop.wait(BEAT_SECONDS):
                 return
+
+    def watch() -> None:  # apart from the beat, which a database that neither answers nor refuses can block
+        while not stop.wait(_WATCH_SECONDS):
             _end_if_hung()
 
-    thread = threading.Thread(target=beat, name="beat", daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=work, name=work.__name__, daemon=True) for work in (beat, watch)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join(timeout=BEAT_SECONDS)
+        for thread in threads:
+            thread.join(timeout=BEAT_SECONDS)
+        _take_away(name)
+
+
+def _take_away(name: str) -> None:
+    try:
         with transaction() as session:
-            session.execute(delete(WorkerBeat).where(WorkerBeat.name == name, WorkerBeat.pid == os.getpid()))
+            session.execute(delete(WorkerBeat).where(*_of(name, os.getpid())))
+    except SQLAlchemyError as error:  # what was done is done; the beat is forgotten in time
+        logger.warning("beat not taken away", extra={"reason": type(error).__name__})
+
+
+def _of(name: str, pid: int) -> tuple[ColumnElement[bool], ...]:
+    """The beat of a process of this host."""
+    return WorkerBeat.name == name, WorkerBeat.host == socket.gethostname(), WorkerBeat.pid == pid
 
 
 def _end_if_hung() -> None:
@@ -84,26 +107,45 @@ def _end_if_hung() -> None:
 def _write(session: Session, name: str, lane: str, started: datetime) -> None:
     values = {
         "lane": lane,
-        "pid": os.getpid(),
         "started_at": started,
         "beat_at": datetime.now(UTC),
         "busy_since": _busy_since,
     }
     session.execute(
         insert(WorkerBeat)
-        .values(name=name, **values)
-        .on_conflict_do_update(index_elements=[WorkerBeat.name], set_=values)
+        .values(name=name, host=socket.gethostname(), pid=os.getpid(), **values)
+        .on_conflict_do_update(index_elements=[WorkerBeat.name, WorkerBeat.host, WorkerBeat.pid], set_=values)
     )
 
 
 def is_hung(session: Session, name: str, pid: int, *, now: datetime) -> bool:
-    """Whether process ``pid``, working as ``name``, has been busy for too long or has fallen silent.
+    """Whether process ``pid`` of this host, working as ``name``, has been busy for too long or has fallen silent.
 
     A process that has not beaten yet is not hung: it is loading its model.
     """
-    beat = session.scalar(select(WorkerBeat).where(WorkerBeat.name == name, WorkerBeat.pid == pid))
-    if beat is None:
-        return False
+    beat = session.scalar(select(WorkerBeat).where(*_of(name, pid)))
+    return beat is not None and hangs(beat, now=now)
+
+
+def hangs(beat: WorkerBeat, *, now: datetime) -> bool:
+    """Whether a beat is that of a worker busy with one batch for too long, or silent for that long."""
     limit = timedelta(seconds=current().hung_after_seconds)
     too_busy = beat.busy_since is not None and now - beat.busy_since > limit
     return too_busy or now - beat.beat_at > max(SILENT_AFTER, limit)
+
+
+def in_service(session: Session) -> Sequence[WorkerBeat]:
+    """Beats in order of name, without those of killed workers that another of the same name has replaced."""
+    successor = aliased(WorkerBeat)
+    replaced = exists().where(successor.name == WorkerBeat.name, successor.started_at > WorkerBeat.beat_at)
+    return session.scalars(
+        select(WorkerBeat).where(~replaced).order_by(WorkerBeat.name, WorkerBeat.host, WorkerBeat.pid)
+    ).all()
+
+
+def forget(session: Session, *, now: datetime) -> int:
+    """Drop the beats of workers that were killed and never came back; returns how many."""
+    gone = session.execute(
+        delete(WorkerBeat).where(WorkerBeat.beat_at < now - FORGOTTEN_AFTER).returning(WorkerBeat.pid)
+    )
+    return len(gone.all())

@@ -1,12 +1,14 @@
 """``triage doctor``: one page that says whether everything that came in is where it should be."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from redis.exceptions import RedisError
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from triage import audit, cases, queue
@@ -16,8 +18,13 @@ from triage.domain.lifecycle import CaseStatus
 from triage.domain.words import CaptureStatus, ScoringStatus
 from workers import beats
 
-#: A post that waits longer than this without anybody holding it is stuck.
+#: A post that waits longer than this while nothing of its lane is scored is stuck.
 STUCK_AFTER = timedelta(minutes=5)
+#: An event without a seal for longer than this: sealing stands still.
+UNSEALED_AFTER = timedelta(minutes=5)
+#: So many seals are recomputed here; `triage audit verify` recomputes all.
+NEWEST_SEALS = 1000
+_NO_HISTORY: tuple[uuid.UUID | None, Iterator[Event]] = (None, iter(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +38,19 @@ class Finding:
 
 
 def examine(session: Session) -> list[Finding]:
-    """All findings, worst last to miss: the caller prints them and exits 1 if any is not ok."""
-    return [*_counts(session), *_waiting(session), *_states(session), *_log(session), *_processes(session)]
+    """All findings: the caller prints them and exits 1 if any is not ok. Begins the session's transaction.
+
+    One snapshot for all of them: what is counted twice, or compared, must not change in between.
+    """
+    session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+    now = datetime.now(UTC)
+    return [
+        *_counts(session),
+        *_waiting(session, now),
+        *_states(session),
+        *_log(session),
+        *_processes(session, now),
+    ]
 
 
 def _count(session: Session, query: object) -> int:
@@ -66,49 +84,70 @@ def _counts(session: Session) -> list[Finding]:
     ]
 
 
-def _waiting(session: Session) -> list[Finding]:
-    now = datetime.now(UTC)
+def _waiting(session: Session, now: datetime) -> list[Finding]:
     waiting = _count(session, select(func.count()).where(Post.scoring == ScoringStatus.WANTED.value))
-    stuck = _count(
-        session,
-        select(func.count()).where(
-            Post.scoring == ScoringStatus.WANTED.value,
-            Post.created_at < now - STUCK_AFTER,
-            func.coalesce(Post.scoring_lease_until, now - STUCK_AFTER) < now,
-        ),
-    )
+    stuck = _stuck(session, now)
     captures = _count(session, select(func.count()).where(Capture.status == CaptureStatus.WANTED.value))
     dead = _count(session, select(func.count()).select_from(DeadLetter))
     return [
         Finding("posts waiting for scores", f"{waiting:,}"),
         Finding("URLs waiting to be captured", f"{captures:,}"),
-        Finding("stuck", f"{stuck:,}", stuck == 0, f"waiting for more than {STUCK_AFTER}; is a worker running?"),
+        Finding(
+            "stuck",
+            f"{stuck:,}",
+            stuck == 0,
+            f"waiting for more than {_age(STUCK_AFTER)} while their lane stands still",
+        ),
         Finding("given up (opened without scores)", f"{dead:,}", None if dead else True),
     ]
 
 
-def _states(session: Session) -> list[Finding]:
-    """Fold every case's events again and compare with its row."""
-    wrong = checked = 0
-    rows = {case.id: case for case in session.scalars(select(Case))}
-    events = session.scalars(
-        select(Event)
-        .where(Event.case_id.is_not(None))
-        .order_by(Event.case_id, Event.id)
-        .execution_options(yield_per=1000)
+def _stuck(session: Session, now: datetime) -> int:
+    """Posts that nobody holds, old ones of lanes where nothing moves, and those dropped by a worker long ago.
+
+    A long queue is no fault while its lane's workers take from it.
+    """
+    moving = (
+        select(Post.lane)
+        .join(PostScores, PostScores.post_id == Post.id)
+        .where(PostScores.scored_at > now - STUCK_AFTER)
     )
-    for case_id, own in groupby(events, key=lambda event: event.case_id):
-        case = rows.get(case_id) if case_id else None
-        if case is None:
-            continue
-        checked += 1
-        wrong += not _row_matches(case, list(own))
-    return [
-        Finding("cases that match their events", f"{checked - wrong:,} of {len(rows):,}", checked - wrong == len(rows))
-    ]
+    since = func.coalesce(Capture.captured_at, Post.created_at)  # a URL wants scores only once it is captured
+    left = and_(since < now - STUCK_AFTER, Post.scoring_lease_until.is_(None), Post.lane.not_in(moving))
+    dropped = Post.scoring_lease_until < now - STUCK_AFTER
+    return _count(
+        session,
+        select(func.count())
+        .select_from(Post)
+        .outerjoin(Capture, Capture.post_id == Post.id)
+        .where(Post.scoring == ScoringStatus.WANTED.value, or_(left, dropped)),
+    )
 
 
-def _row_matches(case: Case, events: Sequence[Event]) -> bool:
+def _states(session: Session) -> list[Finding]:
+    """Fold every case's events again and compare with its row; cases and events side by side, whatever their number."""
+    all_events = select(Event).where(Event.case_id.is_not(None)).order_by(Event.case_id, Event.id)
+    all_cases = select(Case).order_by(Case.id)
+    matching = total = 0
+    with (
+        closing(session.scalars(all_events, execution_options=audit.STREAMED)) as events,
+        closing(session.scalars(all_cases, execution_options=audit.STREAMED)) as rows,
+    ):
+        histories = groupby(events, key=_case_id)
+        case_id, history = next(histories, _NO_HISTORY)
+        for case in rows:
+            while case_id is not None and case_id < case.id:
+                case_id, history = next(histories, _NO_HISTORY)
+            total += 1
+            matching += case_id == case.id and _row_matches(case, history)
+    return [Finding("cases that match their events", f"{matching:,} of {total:,}", matching == total)]
+
+
+def _case_id(event: Event) -> uuid.UUID | None:
+    return event.case_id
+
+
+def _row_matches(case: Case, events: Iterable[Event]) -> bool:
     try:
         return cases.folded(events) == cases.state_of(case)
     except IllegalTransition:
@@ -116,15 +155,29 @@ def _row_matches(case: Case, events: Sequence[Event]) -> bool:
 
 
 def _log(session: Session) -> list[Finding]:
-    checked = audit.verify(session)
-    value = (
-        f"{checked.sealed_events:,} events under {checked.seals:,} seals, {checked.unsealed_events:,} not yet sealed"
-    )
-    return [Finding("audit chain", value, checked.problem is None, checked.problem or "")]
+    checked = audit.verify(session, newest=NEWEST_SEALS)
+    value = f"{checked.sealed_events:,} events under the newest {checked.seals:,} seals"
+    return [Finding("audit chain", value, checked.problem is None, checked.problem or ""), _sealing(session)]
 
 
-def _processes(session: Session) -> list[Finding]:
-    now = datetime.now(UTC)
+def _sealing(session: Session) -> Finding:
+    unsealed = audit.unsealed(session)
+    if unsealed is None:
+        return Finding("oldest event not yet sealed", "none", True)
+    advice = "is `triage schedule` running?"
+    if unsealed.oldest_transaction is not None:
+        advice += f" The oldest open transaction is {_age(unsealed.oldest_transaction)} old: nothing after it is sealed"
+    waits = _age(unsealed.oldest)
+    return Finding("oldest event not yet sealed", f"{waits} old", unsealed.oldest <= UNSEALED_AFTER, advice)
+
+
+def _age(length: timedelta) -> str:
+    """In words, to the second; clocks that differ a little make no negative ages."""
+    seconds = max(0, round(length.total_seconds()))
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+
+
+def _processes(session: Session, now: datetime) -> list[Finding]:
     findings = []
     try:
         queue.connection().ping()
@@ -132,11 +185,12 @@ def _processes(session: Session) -> list[Finding]:
     except (RedisError, OSError):
         findings.append(Finding("Redis", "away", False, "work goes on when it is back; nothing is lost"))
     findings.append(_unattended(session, now))
-    for beat in session.scalars(select(WorkerBeat).order_by(WorkerBeat.name)):
-        hung = beats.is_hung(session, beat.name, beat.pid, now=now)
+    for beat in beats.in_service(session):
+        hung = beats.hangs(beat, now=now)
         silent = now - beat.beat_at > beats.SILENT_AFTER
         state = "hung" if hung else "silent" if silent else "busy" if beat.busy_since else "idle"
-        findings.append(Finding(beat.name, f"{state} (pid {beat.pid})", not (hung or silent), "restart it"))
+        where = f"pid {beat.pid} on {beat.host}"
+        findings.append(Finding(beat.name, f"{state} ({where})", not (hung or silent), "restart it"))
     return findings
 
 

@@ -6,7 +6,7 @@ Every task runs in its own transaction and may run twice, or in two processes, w
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -19,6 +19,10 @@ from workers import beats
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
+#: Events are sealed when so many wait, or when one has waited so long: a seal for each second would be a seal
+#: for each event, and as many to verify.
+SEAL_EVENTS = 1000
+SEAL_AFTER = timedelta(seconds=10)
 _SELF = audit.system("schedule")
 
 
@@ -37,7 +41,7 @@ def give_up(session: Session, now: datetime) -> int:
 
 
 def seal(session: Session, now: datetime) -> int:
-    return audit.seal(session)
+    return audit.seal(session, at_least=SEAL_EVENTS, unless_older_than=SEAL_AFTER)
 
 
 def lift_overdue(session: Session, now: datetime) -> int:
@@ -48,6 +52,10 @@ def forget_sessions(session: Session, now: datetime) -> int:
     return accounts.purge_expired_sessions(session, now=now)
 
 
+def forget_beats(session: Session, now: datetime) -> int:
+    return beats.forget(session, now=now)
+
+
 #: (every how many seconds, task)
 TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (1, sweep),
@@ -55,6 +63,7 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (5, give_up),
     (30, lift_overdue),
     (600, forget_sessions),
+    (600, forget_beats),
 )
 
 

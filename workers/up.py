@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -125,18 +125,31 @@ def _supervise(settings: Settings, lanes: list[Bell], servers: EmbeddedServers, 
 
 
 class Heartbeats:
-    """What the workers' beats in the database say. Asked by the supervisor, so it may neither wait nor fail."""
+    """What the workers' beats in the database say. Asked by the supervisor, so it may neither wait nor fail.
 
-    def __init__(self, database_url: str) -> None:
-        brief = {"connect_timeout": 2, "options": "-c statement_timeout=2000"}
+    Without a database nobody beats, and nobody is to blame. So after a question that had no answer, and after a
+    gap between answers (this machine slept), everybody is given time to beat again before silence counts.
+    """
+
+    def __init__(self, database_url: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        brief = {"connect_timeout": 2, "tcp_user_timeout": 2000, "options": "-c statement_timeout=2000"}
         self._engine: Engine = create_engine(database_url, pool_size=1, pool_pre_ping=True, connect_args=brief)
+        self._clock = clock
+        self._answered: datetime | None = None
+        self._silence_counts_from = clock()
 
     def is_hung(self, name: str, pid: int) -> bool:
         try:
             with Session(self._engine) as session:
-                return beats.is_hung(session, name, pid, now=datetime.now(UTC))
-        except SQLAlchemyError:  # without a database nobody beats, and nobody is to blame
+                hung = beats.is_hung(session, name, pid, now=self._clock())
+        except SQLAlchemyError:
+            self._answered = None
             return False
+        now = self._clock()
+        if self._answered is None or now - self._answered > beats.SILENT_AFTER:
+            self._silence_counts_from = now + beats.SILENT_AFTER
+        self._answered = now
+        return hung and now >= self._silence_counts_from
 
     def close(self) -> None:
         self._engine.dispose()

@@ -1,7 +1,9 @@
 """The log cannot be changed by those who write it, and shows it when somebody else did."""
 
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -10,7 +12,7 @@ from tests.people import People
 from triage import accounts, audit, cases, referral
 from triage.audit import Entry
 from triage.db import Event, EventSeal
-from triage.db.session import transaction
+from triage.db.session import engine, transaction
 from triage.domain.words import Operation
 
 SYSTEM = audit.system("tests")
@@ -145,6 +147,62 @@ def test_one_large_transaction_is_sealed_in_parts() -> None:
 
     assert [_seal(limit=2) for _ in range(4)] == [2, 2, 1, 0]
     assert _verify().problem is None
+
+
+@pytest.mark.usefixtures("database")
+def test_events_wait_for_company_but_not_for_long() -> None:
+    _happen("a", "b")
+
+    def seal(at_least: int, older_than: timedelta) -> int:
+        with transaction() as session:
+            return audit.seal(session, at_least=at_least, unless_older_than=older_than)
+
+    assert seal(3, timedelta(minutes=1)) == 0
+    assert seal(2, timedelta(minutes=1)) == 2
+    _happen("c")
+    assert seal(2, timedelta(minutes=1)) == 0
+    assert seal(2, timedelta(0)) == 1
+    assert seal(2, timedelta(0)) == 0
+    assert _verify().problem is None
+
+
+@pytest.mark.usefixtures("database")
+def test_newest_seals_are_verified_without_the_older_ones() -> None:
+    _happen("a", "b", "c", "d")
+    for _ in range(4):
+        _seal(limit=1)
+    _happen("e")
+
+    def newest(number: int) -> audit.Verification:
+        with transaction() as session:
+            return audit.verify(session, newest=number)
+
+    assert newest(2) == audit.Verification(2, 1, 2, _verify().head, None)
+    assert newest(9) == newest(4) == _verify()
+
+    _tamper("UPDATE events SET actor_id = 'x' WHERE kind = 'b'")
+    assert newest(2).problem is None
+    assert newest(3).problem is not None
+
+
+@pytest.mark.usefixtures("database")
+def test_number_of_questions_does_not_grow_with_the_chain() -> None:
+    def questions() -> int:
+        asked: list[str] = []
+        count = lambda *said: asked.append(said[2])  # noqa: E731
+        event.listen(engine(), "before_cursor_execute", count)
+        assert _verify().problem is None
+        event.remove(engine(), "before_cursor_execute", count)
+        return len(asked)
+
+    _happen("a")
+    _seal()
+    before = questions()
+    _happen(*"bcdef")
+    for _ in range(5):
+        _seal(limit=1)
+
+    assert questions() == before
 
 
 @pytest.mark.usefixtures("database")

@@ -79,13 +79,15 @@ class IdempotencyKey(Base):
 
 
 class WorkerBeat(Base):
-    """A sign of life from a worker process, for the supervisor and ``triage doctor``."""
+    """A sign of life from one worker process, for the supervisor and ``triage doctor``."""
 
     __tablename__ = "worker_beats"
 
     name: Mapped[str] = mapped_column(primary_key=True)
+    #: In containers many workers have one name and one pid, and only the host tells them apart.
+    host: Mapped[str] = mapped_column(primary_key=True)
+    pid: Mapped[int] = mapped_column(primary_key=True)
     lane: Mapped[str]
-    pid: Mapped[int]
     started_at: Mapped[datetime]
     beat_at: Mapped[datetime]
     busy_since: Mapped[datetime | None]
