@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import threading
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _LOCK_TIME = timedelta(minutes=15)
 _hasher = PasswordHasher()
 #: Verified against when the user does not exist, so that the answer takes as long.
 _NOBODY = _hasher.hash(secrets.token_urlsafe(16))
+#: Each hash takes 64 MiB and four threads on purpose; more at once would starve everybody else in the process.
+_hashing = threading.BoundedSemaphore(2)
 
 
 def actor_of(user: User) -> Actor:
@@ -82,37 +85,66 @@ def sign_in(session: Session, *, username: str, password: str, now: datetime, ho
     """Open a session; returns the cookie's value, or ``None`` when name and password do not match.
 
     The failure is counted in the same transaction, so the caller commits either way. Ten failures lock the
-    account for a quarter of an hour.
+    account for a quarter of an hour. The password is hashed before the row is locked, and once whatever the answer:
+    an unknown name, a locked account and a wrong password take as long.
     """
-    user = session.scalar(select(User).where(User.username == username, User.active).with_for_update())
-    locked = user is not None and user.locked_until is not None and user.locked_until > now
-    if not _password_matches(user, password) or user is None or locked:
-        if user is not None:
-            user.failed_sign_ins += 1
-            if user.failed_sign_ins >= _MAX_FAILURES:
-                user.locked_until, user.failed_sign_ins = now + _LOCK_TIME, 0
-            audit.record(session, actor_of(user), Entry(Operation.SYSTEM, "user.sign_in_failed", "user", str(user.id)))
+    seen = _user_named(session, username)
+    matches = _password_matches(None if seen is None or _is_locked(seen, now) else seen.password_hash, password)
+    if seen is None or _is_locked(seen, now):
+        return None
+    user = _user_named(session, username, lock=True)
+    if user is None or _is_locked(user, now) or user.password_hash != seen.password_hash:  # while we hashed
+        return None
+    if not matches:
+        user.failed_sign_ins += 1
+        if user.failed_sign_ins >= _MAX_FAILURES:
+            user.locked_until, user.failed_sign_ins = now + _LOCK_TIME, 0
+        audit.record(session, actor_of(user), Entry(Operation.SYSTEM, "user.sign_in_failed", "user", str(user.id)))
         return None
     user.failed_sign_ins, user.locked_until = 0, None
+    return _open_session(session, user, expires_at=now + timedelta(hours=hours))
+
+
+def _open_session(session: Session, user: User, *, expires_at: datetime) -> str:
     token = secrets.token_urlsafe(32)
     session.add(
         UserSession(
             token_sha256=_sha256(token),
             user_id=user.id,
             csrf_token=secrets.token_urlsafe(24),
-            expires_at=now + timedelta(hours=hours),
+            expires_at=expires_at,
         )
     )
     audit.record(session, actor_of(user), Entry(Operation.SYSTEM, "user.signed_in", "user", str(user.id)))
     return token
 
 
-def _password_matches(user: User | None, password: str) -> bool:
-    try:
-        _hasher.verify(user.password_hash if user else _NOBODY, password)
-    except (VerifyMismatchError, InvalidHashError):
-        return False
-    return user is not None
+def _user_named(session: Session, username: str, *, lock: bool = False) -> User | None:
+    """The user of this name, as the database has it now; with ``lock``, until the caller's commit."""
+    if not _is_storable(username):
+        return None
+    query = select(User).where(User.username == username, User.active)
+    return session.scalar(query.with_for_update() if lock else query, execution_options={"populate_existing": True})
+
+
+def _is_locked(user: User, now: datetime) -> bool:
+    return user.locked_until is not None and user.locked_until > now
+
+
+def _password_matches(password_hash: str | None, password: str) -> bool:
+    """Hashes once, also for nobody (``None``) and for what cannot be a password."""
+    usable = _is_storable(password)
+    with _hashing:
+        try:
+            _hasher.verify(password_hash or _NOBODY, password if usable else "")
+        except (VerifyMismatchError, InvalidHashError):
+            return False
+    return usable and password_hash is not None
+
+
+def _is_storable(typed: str) -> bool:
+    """PostgreSQL stores no NUL, and a lone surrogate is in no encoding."""
+    return "\0" not in typed and not any("\ud800" <= character <= "\udfff" for character in typed)
 
 
 def signed_in(session: Session, token: str, *, now: datetime) -> SignedIn:

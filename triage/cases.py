@@ -97,8 +97,8 @@ def _entry(
     )
 
 
-def put_in_place(case: Case, *, now: datetime) -> tuple[str, ...]:
-    """Set the case's place in the queue from its tier, age and risk; returns the reasons in words."""
+def put_in_place(case: Case, *, now: datetime) -> None:
+    """Set the case's place in the queue from its tier, age and risk."""
     where = place(
         Tier(case.tier) if case.tier else Tier.P2,
         received_at=case.received_at,
@@ -108,7 +108,6 @@ def put_in_place(case: Case, *, now: datetime) -> tuple[str, ...]:
         now=now,
     )
     case.band, case.deadline_at = where.band, where.deadline
-    return where.reasons
 
 
 def release_lease(case: Case) -> None:

@@ -1,4 +1,8 @@
-"""What a request needs: a session that commits before the answer leaves, and who is asking."""
+"""What a request needs: a session that commits before the answer leaves, and who is asking.
+
+Whoever asks by key or cookie at the API is looked up in a transaction of its own, so that no connection is held
+while the body is on its way. The request's session opens its connection when it is first used.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -32,25 +36,27 @@ def get_now() -> datetime:
 NowDep = Annotated[datetime, Depends(get_now)]
 
 
-def get_partner(session: SessionDep, authorization: Annotated[str | None, Header()] = None) -> Partner:
-    """The partner whose key came with the request. Raises NotAuthenticated."""
+def get_partner(authorization: Annotated[str | None, Header()] = None) -> Partner:
+    """The partner whose key came with the request, detached from any session. Raises NotAuthenticated."""
     scheme, _, key = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise NotAuthenticated("Send your API key as `Authorization: Bearer <key>`", field="Authorization")
-    return accounts.partner_of_key(session, key.strip())
+    with transaction() as session:
+        return accounts.partner_of_key(session, key.strip())
 
 
 PartnerDep = Annotated[Partner, Depends(get_partner)]
 
 
-def get_signed_in(request: Request, session: SessionDep, now: NowDep) -> SignedIn:
-    """Who is signed in at this browser. A request that changes something must carry the session's CSRF token.
+def get_signed_in(request: Request, now: NowDep) -> SignedIn:
+    """Who is signed in at this browser, detached. A request that changes something carries the session's CSRF token.
 
     Raises:
         NotAuthenticated: nobody.
         Forbidden: the token is missing or wrong.
     """
-    who = accounts.signed_in(session, request.cookies.get(SESSION_COOKIE, ""), now=now)
+    with transaction() as session:
+        who = accounts.signed_in(session, request.cookies.get(SESSION_COOKIE, ""), now=now)
     if request.method not in ("GET", "HEAD") and request.headers.get("X-CSRF-Token") != who.csrf_token:
         raise Forbidden("The page is out of date; reload it and try again", field="csrf_token")
     return who

@@ -36,17 +36,16 @@ from triage.domain.words import PartnerKind, ReferralStatus, Stage
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One line of the queue: why it stands where it stands, and no post text and no score."""
+    """One line of the queue: why it stands where it stands. No post text, no score, no proposed code:
+    the reader judges first."""
 
     id: uuid.UUID
     number: int
     tier: Tier
     deadline_at: datetime
     reasons: tuple[str, ...]
-    codes: tuple[str, ...]
     report_count: int
     assessed: bool
-    flagged: bool
     platform: str
     mine: bool
     taken: bool
@@ -93,12 +92,9 @@ def _queue_row(case: Case, platform: str, own: bool, decided: bool, user: User, 
         number=case.number,
         tier=tier,
         deadline_at=case.deadline_at or where.deadline,
-        # A score is not shown before the reader has judged, and the risk is one; the time has its own column.
-        reasons=tuple(reason for reason in where.reasons if not reason.startswith(("Risk", "Due", "Overdue"))),
-        codes=tuple(case.codes),
+        reasons=where.reasons,
         report_count=case.report_count,
         assessed=bool(case.assessed),
-        flagged=bool(case.flagged),
         platform=platform,
         mine=held and case.lease_user_id == user.id,
         taken=held and case.lease_user_id != user.id,

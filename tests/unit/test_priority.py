@@ -26,7 +26,7 @@ def test_case_past_its_deadline_moves_up_one_band(tier: str, band: int) -> None:
     found = place(Tier(tier), received_at=received, risk=0.5, report_count=1, now=NOW)
 
     assert found.band == band
-    assert found.reasons[1] == "Overdue by 2 hours"
+    assert found.timing == "Overdue by 2 hours"
 
 
 def test_number_of_reports_is_said_and_changes_nothing() -> None:
@@ -35,6 +35,19 @@ def test_number_of_reports_is_said_and_changes_nothing() -> None:
 
     assert (one.band, one.deadline, one.risk) == (many.band, many.deadline, many.risk)
     assert "500 reports" in many.reasons[-1]
+
+
+@pytest.mark.parametrize(("tier", "band"), [("P0", 0), ("P1", 1), ("P2", 1), ("P4", 1)])
+def test_reporter_who_fears_for_a_life_moves_a_case_up_to_p1_and_no_further(tier: str, band: int) -> None:
+    found = place(Tier(tier), received_at=NOW, risk=0.1, report_count=1, urgent_report=True, now=NOW)
+
+    assert (found.band, found.deadline <= NOW + FIRST_LOOK[Tier.P1]) == (band, True)
+
+
+def test_reasons_name_no_probability() -> None:
+    found = place(Tier.P3, received_at=NOW, risk=0.37, report_count=9, urgent_report=True, now=NOW + timedelta(days=9))
+
+    assert "%" not in " ".join(found.reasons)
 
 
 @pytest.mark.parametrize(

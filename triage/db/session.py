@@ -10,6 +10,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from triage.domain.errors import Unavailable
 from triage.settings import current
 
+#: Connections of one process. The web process works on fewer requests at once (``workers.web``).
+POOL_SIZE = 10
+POOL_OVERFLOW = 20
+
 
 @lru_cache(maxsize=1)
 def engine() -> Engine:
@@ -22,7 +26,7 @@ def engine() -> Engine:
     if url is None:
         raise Unavailable("TRIAGE_DATABASE_URL is not set; run this through `make up`, or point it at a PostgreSQL")
     # hide_parameters: the parameters of a failed statement may be a post; RQ keeps tracebacks in Redis.
-    return create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True)
+    return create_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_pre_ping=True, hide_parameters=True)
 
 
 def session_factory() -> sessionmaker[Session]:

@@ -23,11 +23,15 @@ FIRST_LOOK = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A case's place in the queue. Lower ``band`` first, then earlier ``deadline``, then higher ``risk``."""
+    """A case's place in the queue. Lower ``band`` first, then earlier ``deadline``, then higher ``risk``.
+
+    ``reasons`` name no probability: a reader sees them before judging. ``timing`` says when it is due.
+    """
 
     band: int
     deadline: datetime
     risk: float
+    timing: str
     reasons: tuple[str, ...]
 
 
@@ -44,16 +48,12 @@ def place(
         reasons.append(
             f"A reporter believes that a life is in danger: first look within {in_words(FIRST_LOOK[standing])}"
         )
-    if late:
-        reasons.append(f"Overdue by {in_words(now - deadline)}")
-        if band < standing.level:
-            reasons.append(f"Waited too long, so moved up to the P{band} band")
-    else:
-        reasons.append(f"Due in {in_words(deadline - now)}")
-    reasons.append(f"Risk {risk:.0%}")
+    if band < standing.level:
+        reasons.append(f"Waited too long, so moved up to the P{band} band")
     if report_count > 1:
         reasons.append(f"{report_count} reports (a weak sign: the number of reports never raises the tier)")
-    return Place(band=band, deadline=deadline, risk=risk, reasons=tuple(reasons))
+    timing = f"Overdue by {in_words(now - deadline)}" if late else f"Due in {in_words(deadline - now)}"
+    return Place(band=band, deadline=deadline, risk=risk, timing=timing, reasons=tuple(reasons))
 
 
 def in_words(span: timedelta) -> str:
