@@ -3,8 +3,15 @@
 from fastapi import FastAPI
 
 from annotations import pages
+from annotations.pages import refusals
 from triage import log
 from triage.api import health, problems, referrals, reports, submissions
+from triage.api.slots import Slots
+
+#: Requests at work at once, and sign-ins beside them: together fewer than the pool's 30 connections. A sign-in hashes a
+#: password, which is slow on purpose; however many come, they wait for each other and for nobody else.
+_AT_ONCE = 24
+_SIGN_INS_AT_ONCE = 4
 
 
 def build() -> FastAPI:
@@ -18,10 +25,12 @@ def build() -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    problems.install(app)
     for router in (health.router, reports.router, submissions.router, referrals.router):
         app.include_router(router)
     pages.install(app)
+    problems.install(app, present=refusals.page)
+    sign_ins = {"/sign-in": _SIGN_INS_AT_ONCE}
+    app.add_middleware(Slots, most=_AT_ONCE, apart=sign_ins, free=frozenset({"/health"}))
     return app
 
 

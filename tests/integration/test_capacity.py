@@ -5,7 +5,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -13,10 +13,12 @@ import httpx2
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.factories import report
 from tests.people import PASSWORD, People
 from triage import accounts
+from triage.api.slots import Slots
 from triage.db.session import POOL_OVERFLOW, POOL_SIZE, engine
 from triage.deps import SESSION_COOKIE
 from workers import web
@@ -75,17 +77,32 @@ def test_slow_senders_hold_nothing(live_server: str, people: People, announced: 
         assert held == 0
 
 
-def test_slow_reader_holds_nothing(live_server: str) -> None:
-    """Forty clients ask for a large file and do not read it."""
-    with ExitStack() as open_sockets:
-        for _ in range(40):
-            slow = open_sockets.enter_context(closing(socket.socket()))
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-            address = urlsplit(live_server)
-            slow.connect((address.hostname, address.port))
-            slow.sendall(b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+def test_slow_reader_holds_nothing() -> None:
+    """One slot; the first client does not take its answer, and the second has its own."""
 
-        assert httpx2.get(f"{live_server}/ready", timeout=5).status_code == 200
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def never_taken(message: Message) -> None:
+        await asyncio.Event().wait()
+
+    async def two_clients() -> list[Message]:
+        slots = Slots(application, most=1)
+        taken: list[Message] = []
+
+        async def take(message: Message) -> None:
+            taken.append(message)
+
+        first = asyncio.create_task(slots({"type": "http", "path": "/"}, receive, never_taken))
+        await asyncio.wait_for(slots({"type": "http", "path": "/"}, receive, take), timeout=5)
+        first.cancel()
+        return taken
+
+    assert [message["status"] for message in asyncio.run(two_clients())] == [200]
 
 
 def test_requests_at_work_are_fewer_than_connections() -> None:
