@@ -89,11 +89,12 @@ def sign_in(session: Session, *, username: str, password: str, now: datetime, ho
     an unknown name, a locked account and a wrong password take as long.
     """
     seen = _user_named(session, username)
-    matches = _password_matches(None if seen is None or _is_locked(seen, now) else seen.password_hash, password)
-    if seen is None or _is_locked(seen, now):
+    known = None if seen is None or _is_locked(seen, now) else seen.password_hash
+    matches = _password_matches(known, password)
+    if known is None:
         return None
     user = _user_named(session, username, lock=True)
-    if user is None or _is_locked(user, now) or user.password_hash != seen.password_hash:  # while we hashed
+    if user is None or _is_locked(user, now) or user.password_hash != known:  # it happened while we hashed
         return None
     if not matches:
         user.failed_sign_ins += 1
