@@ -46,6 +46,7 @@ def database(servers: EmbeddedServers) -> EmbeddedServers:
         for table in Base.metadata.sorted_tables:
             connection.execute(table.delete())
     queue.connection().flushdb()
+    queue.forget_failure()
     return servers
 
 

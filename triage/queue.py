@@ -2,15 +2,20 @@
 
 Redis holds ids and doorbells only; losing it loses nothing. A lane is rung at most once until its worker
 answers: the worker deletes the ``nudge`` key before it looks for work, so a later arrival rings again. When
-Redis is away the ring is dropped, and the sweep (``workers.schedule``) rings later.
+Redis is away or hangs the ring is dropped, and so is every other for a few seconds, because requests wait for
+it; the sweep (``workers.schedule``) rings later.
 """
 
 import logging
+import time
 from enum import StrEnum
 from functools import lru_cache
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq import Queue
 from sqlalchemy import event
 from sqlalchemy.orm import Session
@@ -22,6 +27,9 @@ from triage.settings import current
 _NUDGE_SECONDS = 30
 _JOB_TIMEOUT = 180
 _FAILURE_TTL = 86_400
+#: Longest wait for Redis, and how long the bell is left alone after it failed.
+_PATIENCE_SECONDS = 1.0
+_QUIET_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -46,24 +54,61 @@ _JOB = {
 
 @lru_cache(maxsize=1)
 def connection() -> "Redis":
-    """The Redis of this process.
+    """The Redis of this process, for short commands: one that takes longer than a second fails.
 
     Raises:
         Unavailable: no Redis is configured.
     """
+    # Once again after a connection that broke while it lay idle; never after a wait, which would double it.
+    again = Retry(NoBackoff(), 1, supported_errors=(Disconnected,))
+    return Redis.from_url(
+        _url(), socket_timeout=_PATIENCE_SECONDS, socket_connect_timeout=_PATIENCE_SECONDS, retry=again
+    )
+
+
+def waiting_connection() -> "Redis":
+    """A connection of its own for a worker, which waits minutes for the next job; RQ sets its time limits.
+
+    Raises:
+        Unavailable: no Redis is configured.
+    """
+    return Redis.from_url(_url(), socket_connect_timeout=2)
+
+
+def _url() -> str:
     url = current().redis_url
     if url is None:
         raise Unavailable("TRIAGE_REDIS_URL is not set; run this through `make up`, or point it at a Redis")
-    return Redis.from_url(url, socket_connect_timeout=2)
+    return url
 
 
-def rq_queue(bell: Bell) -> Queue:
-    """The RQ queue behind a bell. JSON, so that nothing read from Redis is ever unpickled."""
-    return Queue(f"triage-{bell}", connection=connection(), serializer="json", default_timeout=_JOB_TIMEOUT)
+def rq_queue(bell: Bell, waiting: "Redis | None" = None) -> Queue:
+    """The RQ queue behind a bell. JSON, so that nothing read from Redis is ever unpickled.
+
+    Args:
+        waiting: the connection of a worker that waits for jobs; nobody else needs one.
+    """
+    return Queue(f"triage-{bell}", connection=waiting or connection(), serializer="json", default_timeout=_JOB_TIMEOUT)
+
+
+class _Quiet:
+    """Until when the bell is left alone."""
+
+    until = 0.0  # seconds of time.monotonic()
+
+
+def forget_failure() -> None:
+    """Ring again at once, whatever failed a moment ago."""
+    _Quiet.until = 0.0
 
 
 def ring(bell: Bell) -> bool:
-    """Ring unless it is ringing already; returns whether Redis could be reached."""
+    """Ring unless it is ringing already; returns whether Redis could be reached.
+
+    For some seconds after a failure it is not tried, and the answer is no.
+    """
+    if time.monotonic() < _Quiet.until:
+        return False
     try:
         if connection().set(_nudge(bell), 1, nx=True, ex=_NUDGE_SECONDS):
             rq_queue(bell).enqueue(
@@ -75,6 +120,7 @@ def ring(bell: Bell) -> bool:
                 job_timeout=_JOB_TIMEOUT,
             )
     except (RedisError, OSError) as error:
+        _Quiet.until = time.monotonic() + _QUIET_SECONDS
         metrics.doorbell_failures.inc()
         logger.warning("doorbell not rung", extra={"bell": str(bell), "reason": type(error).__name__})
         return False

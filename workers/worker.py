@@ -23,9 +23,10 @@ def run(bell: Bell, *, burst: bool = False, name: str | None = None) -> None:
         logger.info("pipeline loaded", extra={"pipeline": loaded.version, "lane": str(bell)})
     with beats.beating(name or f"worker-{bell}", str(bell)):
         queue.ring(bell)  # whatever waited while nobody worked
+        waiting = queue.waiting_connection()
         worker = SimpleWorker(
-            [queue.rq_queue(bell)],
-            connection=queue.connection(),
+            [queue.rq_queue(bell, waiting)],
+            connection=waiting,
             serializer="json",
             log_job_description=False,
             maintenance_interval=60,

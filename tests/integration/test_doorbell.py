@@ -1,7 +1,12 @@
 """The doorbell and the facts about RQ that it relies on (docs/decisions/0002-rq.md)."""
 
 import json
+import os
+import signal
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from rq import Queue, SimpleWorker
@@ -62,6 +67,43 @@ def test_redis_away_loses_no_report(session: Session, people: People, monkeypatc
     assert accepted.report_id
 
 
+@contextmanager
+def frozen(process: int) -> Iterator[None]:
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("database")
+def test_redis_that_hangs_costs_one_second_once_and_is_rung_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue.connection.cache_clear()
+    redis = int(queue.connection().info()["process_id"])
+    with frozen(redis):
+        began = time.monotonic()
+        assert queue.ring(Bell.LIVE) is False
+        first = time.monotonic() - began
+        assert [queue.ring(bell) for bell in Bell] == [False] * len(Bell)
+        both = time.monotonic() - began
+
+    assert first < 2
+    assert both - first < 0.5
+    later = time.monotonic() + queue._QUIET_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert queue.ring(Bell.URGENT) is True
+    assert queue.rq_queue(Bell.URGENT).count == 1
+
+
+@pytest.mark.usefixtures("database")
+def test_waiting_for_a_job_has_no_limit_of_a_second() -> None:
+    waiting = queue.waiting_connection()
+    SimpleWorker([queue.rq_queue(Bell.LIVE, waiting)], connection=waiting, serializer="json")
+
+    assert waiting.connection_pool.connection_kwargs["socket_timeout"] > 60
+    assert queue.connection().connection_pool.connection_kwargs["socket_timeout"] == 1
+
+
 @pytest.mark.usefixtures("database")
 def test_job_in_redis_is_json_with_a_lane_and_nothing_else() -> None:
     queue.ring(Bell.LIVE)
@@ -90,7 +132,9 @@ def test_failed_job_keeps_no_words_in_redis() -> None:
     rq_queue = queue.rq_queue(Bell.LIVE)
     failed = rq_queue.enqueue(fail_with_words, description="doorbell live")
 
-    SimpleWorker([rq_queue], connection=queue.connection(), serializer="json").work(burst=True, logging_level="ERROR")
+    SimpleWorker([rq_queue], connection=queue.waiting_connection(), serializer="json").work(
+        burst=True, logging_level="ERROR"
+    )
 
     assert failed.get_status() == "failed"
     assert "ValueError" in str(failed.latest_result().exc_string)
@@ -105,7 +149,9 @@ def test_finished_job_leaves_nothing_in_redis() -> None:
     rq_queue = queue.rq_queue(Bell.LIVE)
     rq_queue.enqueue(json.dumps, "x", result_ttl=0, description="")
 
-    SimpleWorker([rq_queue], connection=queue.connection(), serializer="json").work(burst=True, logging_level="ERROR")
+    SimpleWorker([rq_queue], connection=queue.waiting_connection(), serializer="json").work(
+        burst=True, logging_level="ERROR"
+    )
 
     left = {key for key in queue.connection().scan_iter() if b"job" in key or b"result" in key} - before
     assert left == set()
@@ -118,7 +164,9 @@ def test_worker_of_one_queue_moves_a_job_and_never_merely_pops_it(database: Embe
     one = Queue("one", connection=commands, serializer="json")
     one.enqueue(json.dumps, "x", result_ttl=0)
 
-    SimpleWorker([one], connection=commands, serializer="json").work(max_idle_time=1, logging_level="ERROR")
+    SimpleWorker([one], connection=queue.waiting_connection(), serializer="json").work(
+        max_idle_time=1, logging_level="ERROR"
+    )
 
     used = {name.removeprefix("cmdstat_").lower() for name in commands.info("commandstats")}
     assert "blpop" not in used
