@@ -98,5 +98,7 @@ def install(app: FastAPI, present: Callable[[Request, TriageError], Response] | 
     @app.exception_handler(RedisError)
     def failed(request: Request, error: Exception) -> Response:
         # Neither the message nor the traceback: a database names the values that it refuses.
-        logger.error("a server refused or is away", extra={"reason": type(error).__name__, "state": _sqlstate(error)})
+        diagnosis = getattr(getattr(error, "orig", None), "diag", None)
+        where = {"state": _sqlstate(error), "constraint": getattr(diagnosis, "constraint_name", None)}
+        logger.error("a server refused or is away", extra={"reason": type(error).__name__} | where)
         return show(request, of_failure(error))
