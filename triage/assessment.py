@@ -10,7 +10,7 @@ from sqlalchemy import CTE, and_, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from triage import cases, metrics
+from triage import cases
 from triage.audit import Actor
 from triage.db import AssessmentRow, Case, DeadLetter, Post, PostScores
 from triage.domain import policy
@@ -106,9 +106,6 @@ def record_scores(
     )
     items = {claim.post_id: scores for claim, scores in scored if claim.post_id in mine}
     _record(session, actor, items, pipeline_version=pipeline_version, scoring=ScoringStatus.DONE, now=now)
-    for scores in items.values():
-        if scores.not_assessed:
-            metrics.posts_not_assessed.labels(reason=str(scores.not_assessed)).inc()
     return len(items)
 
 
@@ -118,7 +115,6 @@ def open_without_scores(
     """Open cases that no model could assess, for a person. The caller holds the posts' rows."""
     items = {post_id: Scores(not_assessed=reason) for post_id in post_ids}
     _record(session, actor, items, pipeline_version=NO_PIPELINE, scoring=ScoringStatus.FAILED, now=now)
-    metrics.posts_not_assessed.labels(reason=str(reason)).inc(len(items))
 
 
 def give_up(session: Session, actor: Actor, *, now: datetime, limit: int = 100) -> int:

@@ -29,8 +29,9 @@ class Settings(BaseSettings):
 
     lease_minutes: int = Field(20, ge=1, le=240)
     batch_size: int = Field(32, ge=1, le=256)
-    #: Seconds after which another worker may take a post that one worker claimed and did not finish.
-    scoring_lease_seconds: int = Field(60, ge=2)
+    #: Seconds after which another worker may take a post that one worker claimed and did not finish. Longer than
+    #: a worker may be busy before it is killed, or a slow worker's posts are scored twice and then given up.
+    scoring_lease_seconds: int = Field(180, ge=2)
     scoring_attempts: int = Field(3, ge=1)
     #: A worker busy with one batch for longer than this is hung and is killed.
     hung_after_seconds: int = Field(120, ge=5)

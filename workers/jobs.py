@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from triage import assessment, audit, metrics, queue
+from triage import assessment, audit, queue
 from triage import capture as captures
 from triage.assessment import Claimed
 from triage.db.session import transaction
@@ -76,14 +76,11 @@ def _classify_some(lane: Lane, *, limit: int, retry: bool) -> int:
         )
     if not claims:
         return 0
-    with beats.busy(), metrics.batch_seconds.labels(lane=str(lane)).time():
+    with beats.busy():
         scored = score_each(pipeline(), claims)
         actor = audit.system(f"pipeline {pipeline().version}")
         with transaction() as session:
-            recorded = assessment.record_scores(
-                session, actor, scored, pipeline_version=pipeline().version, now=datetime.now(UTC)
-            )
-    metrics.posts_scored.labels(lane=str(lane)).inc(recorded)
+            assessment.record_scores(session, actor, scored, pipeline_version=pipeline().version, now=datetime.now(UTC))
     return len(claims)
 
 

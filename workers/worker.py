@@ -6,18 +6,27 @@ the model for each job. What RQ then lacks, a hard stop for a job that hangs, th
 """
 
 import logging
+import time
 
+from redis.exceptions import RedisError
 from rq import SimpleWorker
 
 from triage import queue
 from triage.queue import Bell
+from triage.settings import current
 from workers import beats, jobs
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_WAIT_SECONDS = 10.0
+
 
 def run(bell: Bell, *, burst: bool = False, name: str | None = None) -> None:
-    """Work until told to stop (or, with ``burst``, until nothing rings)."""
+    """Work until told to stop (or, with ``burst``, until nothing rings). Waits for Redis before it loads anything."""
+    _wait_for_redis()
+    settings = current()
+    if settings.scoring_lease_seconds <= settings.hung_after_seconds:
+        logger.warning("the scoring lease is not longer than a worker may be busy: posts may be scored twice")
     if bell is not Bell.CAPTURE:
         loaded = jobs.pipeline()
         logger.info("pipeline loaded", extra={"pipeline": loaded.version, "lane": str(bell)})
@@ -32,3 +41,21 @@ def run(bell: Bell, *, burst: bool = False, name: str | None = None) -> None:
             maintenance_interval=60,
         )
         worker.work(burst=burst, logging_level="WARNING")
+
+
+def _wait_for_redis() -> None:
+    wait = 0.5
+    while (reason := _redis_is_away()) is not None:
+        if wait == 0.5:  # said once, not at every try
+            logger.warning("Redis is away; waiting for it", extra={"reason": reason})
+        time.sleep(wait)
+        wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+
+
+def _redis_is_away() -> str | None:
+    """Why Redis does not answer; ``None`` where it does."""
+    try:
+        queue.connection().ping()
+    except (RedisError, OSError) as error:
+        return type(error).__name__
+    return None

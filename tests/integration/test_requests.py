@@ -1,10 +1,17 @@
 """One request is one transaction, and its commit comes before the answer."""
 
+from pathlib import Path
+
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import event, text
+from prometheus_client import Counter
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.orm import Session
 
+from tests.factories import NOT_ASSESSED, accept, open_case
+from tests.people import People
+from triage import metrics
 from triage.api import health, problems
 from triage.db.session import session_factory
 from triage.deps import SessionDep
@@ -50,9 +57,52 @@ def test_ready_says_when_redis_is_away(app: FastAPI, monkeypatch: pytest.MonkeyP
     assert (answer.status_code, answer.json()["redis"]) == (200, "away")
 
 
-def test_metrics_name_no_post(app: FastAPI) -> None:
+def test_metrics_count_what_other_processes_did(app: FastAPI, session: Session, people: People) -> None:
+    """Workers serve no metrics; what they did is counted in the database. Every series is there from the start."""
     with TestClient(app) as client:
-        assert "triage_reports_accepted_total" in client.get("/metrics").text
+        before = client.get("/metrics").text
+        open_case(session, people, NOT_ASSESSED, text="a post that no model could score")
+        open_case(session, people, text="a post that one could")
+        accept(session, people, text="a post that waits")
+        session.commit()
+        after = client.get("/metrics").text
+
+    series = {
+        "triage_database_up": ("1.0", "1.0"),
+        "triage_reports_accepted_total": ("0.0", "3.0"),
+        "triage_posts_scored_total": ("0.0", "2.0"),
+        'triage_posts_not_assessed_total{reason="model_failed"}': ("0.0", "1.0"),
+        'triage_posts_waiting{lane="live"}': ("0.0", "1.0"),
+        'triage_posts_waiting{lane="urgent"}': ("0.0", "0.0"),
+        "triage_captures_waiting": ("0.0", "0.0"),
+        'triage_cases{status="open"}': ("0.0", "2.0"),
+        'triage_cases{status="waiting"}': ("0.0", "1.0"),
+    }
+    for name, values in series.items():
+        assert (
+            tuple(dict(line.rsplit(" ", 1) for line in page.splitlines())[name] for page in (before, after)) == values
+        )
+
+
+def test_metrics_without_a_database_say_so(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "engine", lambda: create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none"))
+
+    with TestClient(app) as client:
+        page = client.get("/metrics").text
+
+    assert "triage_database_up 0.0" in page
+    assert "triage_posts_scored" not in page
+    assert "triage_doorbell_failures_total" in page
+
+
+def test_every_counter_of_the_web_process_is_counted_somewhere() -> None:
+    """A series that is always 0 says that all is well when nobody looks."""
+    root = Path(__file__).parents[2]
+    rooms = [file.read_text() for room in ("triage", "annotations") for file in (root / room).rglob("*.py")]
+    counters = [name for name, value in vars(metrics).items() if isinstance(value, Counter)]
+
+    assert counters
+    assert [name for name in counters if not any(f"metrics.{name}." in source for source in rooms)] == []
 
 
 def test_schema_and_tables_agree() -> None:

@@ -115,7 +115,10 @@ class PostScores(Base):
     """Scores of one post from one pipeline version; a post is scored once per version."""
 
     __tablename__ = "scores"
-    __table_args__ = (UniqueConstraint("post_id", "pipeline_version"),)
+    __table_args__ = (
+        UniqueConstraint("post_id", "pipeline_version"),
+        Index(None, "not_assessed", postgresql_where=sql("not_assessed IS NOT NULL")),
+    )
 
     id: Mapped[Id]
     post_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("posts.id"))

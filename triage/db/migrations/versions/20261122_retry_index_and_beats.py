@@ -18,6 +18,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("scoring = 'wanted' AND scoring_attempts > 0"),
     )
+    op.create_index(
+        op.f("ix_scores_not_assessed"),
+        "scores",
+        ["not_assessed"],
+        unique=False,
+        postgresql_where=sa.text("not_assessed IS NOT NULL"),
+    )
     op.execute("DELETE FROM worker_beats")  # living workers beat again within seconds
     op.drop_constraint(op.f("pk_worker_beats"), "worker_beats", type_="primary")
     op.add_column("worker_beats", sa.Column("host", sa.Text(), nullable=False))
@@ -30,6 +37,9 @@ def downgrade() -> None:
     op.drop_constraint(op.f("pk_worker_beats"), "worker_beats", type_="primary")
     op.drop_column("worker_beats", "host")
     op.create_primary_key(op.f("pk_worker_beats"), "worker_beats", ["name"])
+    op.drop_index(
+        op.f("ix_scores_not_assessed"), table_name="scores", postgresql_where=sa.text("not_assessed IS NOT NULL")
+    )
     op.drop_index(
         "ix_posts_scoring_tried",
         table_name="posts",
