@@ -15,7 +15,7 @@ from sqlalchemy import select
 from classifiers import cli as scoring
 from triage import accounts, audit, log
 from triage.db import Partner
-from triage.db.migrate import upgrade
+from triage.db.migrate import grant, upgrade
 from triage.db.session import transaction
 from triage.domain.errors import NotFound, TriageError
 from triage.domain.words import PartnerKind, Role
@@ -77,9 +77,13 @@ def run_schedule() -> None:
 
 
 @app.command()
-def migrate() -> None:
-    """Bring the database to the newest schema."""
+def migrate(
+    app_role: Annotated[str | None, typer.Option(help="The role that web, workers and schedule connect as")] = None,
+) -> None:
+    """Bring the database to the newest schema, and give the service's role its rights. Run it as the owner."""
     upgrade()
+    if app_role:
+        grant(app_role)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import yaml
 from triage.queue import Bell
 
 ROOT = Path(__file__).parents[2]
-SECRETS = {"POSTGRES_PASSWORD": "one", "REDIS_PASSWORD": "two"}
+SECRETS = {"POSTGRES_PASSWORD": "one", "POSTGRES_APP_PASSWORD": "two", "REDIS_PASSWORD": "three"}
 REQUIRED = SECRETS | {"TRIAGE_AUTHORITY_NAME": "A force", "TRIAGE_AUTHORITY_CONTACT": "a@force.example"}
 
 
@@ -41,6 +41,18 @@ def test_everything_of_ours_starts_after_the_migrations(services):
     assert set(map(tuple, waits_for.values())) == {("migrate", "redis")}
 
 
+def test_only_the_migrations_connect_as_the_owner(services):
+    urls = {
+        name: service["environment"]["TRIAGE_DATABASE_URL"].split("://")[1].split(":")[0]
+        for name, service in services.items()
+        if service["image"] == "triage"
+    }
+
+    assert {name for name, role in urls.items() if role == "triage"} == {"migrate"}
+    assert set(urls.values()) == {"triage", "triage_app"}
+    assert services["migrate"]["command"] == ["migrate", "--app-role", "triage_app"]
+
+
 def test_secrets_have_no_default():
     text = (ROOT / "docker-compose.yml").read_text()
 
@@ -55,7 +67,7 @@ def test_example_names_every_variable_and_gives_no_secret():
     example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
     assert set(example) == used
-    assert [example[name] for name in SECRETS] == ["", ""]
+    assert [example[name] for name in SECRETS] == [""] * len(SECRETS)
 
 
 @pytest.mark.parametrize("missing", [None, *REQUIRED])
