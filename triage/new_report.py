@@ -29,7 +29,7 @@ _FIELD_NAME = re.compile(r"[a-z][a-z0-9_.]{0,60}")
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """PostgreSQL stores neither NUL nor half a surrogate pair. The report must not be lost for it."""
     return _SURROGATE_OR_NUL.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
 
@@ -58,8 +58,8 @@ def _canonical_url(value: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), parts.query, ""))
 
 
-Short = Annotated[str, BeforeValidator(_storable), Field(min_length=1, max_length=200)]
-Long = Annotated[str, BeforeValidator(_storable), Field(min_length=1, max_length=2000)]
+Short = Annotated[str, BeforeValidator(storable), Field(min_length=1, max_length=200)]
+Long = Annotated[str, BeforeValidator(storable), Field(min_length=1, max_length=2000)]
 
 
 class NewReport(BaseModel):
@@ -68,10 +68,10 @@ class NewReport(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
 
     platform: Short = Field(description="Where the post is, for example `instagram`")
-    text: Annotated[str, BeforeValidator(_storable)] | None = Field(
+    text: Annotated[str, BeforeValidator(storable)] | None = Field(
         None, description="The post, up to 20,000 characters"
     )
-    url: Annotated[str, BeforeValidator(_storable), Field(max_length=2000)] | None = None
+    url: Annotated[str, BeforeValidator(storable), Field(max_length=2000)] | None = None
     platform_post_id: Short | None = None
     author_handle: Short | None = None
     posted_at: Annotated[AwareDatetime, BeforeValidator(_as_text), Field(ge=_EARLIEST, le=_LATEST)] | None = None

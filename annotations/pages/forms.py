@@ -13,6 +13,7 @@ from triage.domain.errors import TriageError
 from triage.domain.gates import Grounds, PossibleChild, PrimarySignal, RequestedAction, SecondarySignal
 from triage.domain.lifecycle import Outcome
 from triage.domain.taxonomy import CODES, CONTEXTS, NO_VIOLATION, Imminence, SpeechAct, Target
+from triage.new_report import storable
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -55,7 +56,7 @@ class Typed:
 
     @classmethod
     def of(cls, form: FormData) -> "Typed":
-        return cls({name: [value for value in form.getlist(name) if isinstance(value, str)] for name in form})
+        return cls({name: [storable(value) for value in form.getlist(name) if isinstance(value, str)] for name in form})
 
     @classmethod
     def of_judgement(cls, judgement: Judgement) -> "Typed":

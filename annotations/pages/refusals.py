@@ -4,26 +4,17 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from annotations.pages.rendering import render
 from triage.api import problems
-from triage.domain.errors import NotAuthenticated, NotFound, TriageError, Unavailable
+from triage.domain.errors import NotAuthenticated, NotFound, TriageError
 
 _NOT_PAGES = ("/api/", "/health", "/ready", "/metrics")
 
 
 def install(app: FastAPI) -> None:
-    """Take over the handlers of refusals for everything that is a page."""
-
-    @app.exception_handler(TriageError)
-    def refused(request: Request, error: TriageError) -> Response:
-        return page(request, error)
-
-    @app.exception_handler(OperationalError)
-    def away(request: Request, error: OperationalError) -> Response:
-        return page(request, Unavailable("The database cannot be reached; nothing was stored, try again"))
+    """Say that there is no such page. Refusals of our own come as pages through ``problems.install(present=page)``."""
 
     @app.exception_handler(HTTPException)
     def not_found(request: Request, error: HTTPException) -> Response:

@@ -211,7 +211,7 @@ def test_verification_does_not_depend_on_the_time_zone() -> None:
     _seal()
 
     with transaction() as session:
-        session.execute(text("SET TIME ZONE 'Asia/Kathmandu'"))
+        session.execute(text("SET LOCAL TIME ZONE 'Asia/Kathmandu'"))
         assert audit.verify(session).problem is None
 
 

@@ -4,9 +4,11 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -26,6 +28,12 @@ from workers import web
 MANY = 120
 
 
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """In a thread of its own: Playwright's synchronous interface keeps a loop running in the main one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def all_at_once(ask: Callable[[httpx2.AsyncClient, int], Awaitable[httpx2.Response]]) -> Counter[int]:
     """The statuses of many requests that are under way together."""
 
@@ -33,7 +41,7 @@ def all_at_once(ask: Callable[[httpx2.AsyncClient, int], Awaitable[httpx2.Respon
         async with httpx2.AsyncClient(timeout=60, limits=httpx2.Limits(max_connections=MANY)) as client:
             return await asyncio.gather(*(ask(client, i) for i in range(MANY)))
 
-    return Counter(answer.status_code for answer in asyncio.run(gather()))
+    return Counter(answer.status_code for answer in run(gather()))
 
 
 def test_many_reports_at_once_are_all_accepted(live_server: str, people: People) -> None:
@@ -102,7 +110,7 @@ def test_slow_reader_holds_nothing() -> None:
         first.cancel()
         return taken
 
-    assert [message["status"] for message in asyncio.run(two_clients())] == [200]
+    assert [message["status"] for message in run(two_clients())] == [200]
 
 
 def test_requests_at_work_are_fewer_than_connections() -> None:

@@ -187,3 +187,14 @@ def _queries(visit: Visit, path: str) -> int:
     finally:
         event.remove(engine(), "before_cursor_execute", note)
     return len(statements)
+
+
+def test_half_a_surrogate_in_a_form_is_no_error_of_ours(client: TestClient) -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="username"\r\nContent-Type: text/plain; charset=unicode_escape'
+        b'\r\n\r\n\\ud800\\x00\r\n--b\r\nContent-Disposition: form-data; name="password"\r\n\r\nx\r\n--b--\r\n'
+    )
+
+    answer = client.post("/sign-in", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
+
+    assert answer.status_code == 422
