@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from triage import accounts, assessment, audit, capture, cases, queue
+from triage import accounts, assessment, audit, capture, cases, idempotency, queue
 from triage.db.session import transaction
 from triage.queue import Bell
 from workers import beats
@@ -52,6 +52,10 @@ def forget_sessions(session: Session, now: datetime) -> int:
     return accounts.purge_expired_sessions(session, now=now)
 
 
+def forget_answers(session: Session, now: datetime) -> int:
+    return idempotency.forget_old(session, now=now)
+
+
 def forget_beats(session: Session, now: datetime) -> int:
     return beats.forget(session, now=now)
 
@@ -63,6 +67,7 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (5, give_up),
     (30, lift_overdue),
     (600, forget_sessions),
+    (600, forget_answers),
     (600, forget_beats),
 )
 
