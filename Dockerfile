@@ -24,6 +24,8 @@ COPY classifiers classifiers
 COPY annotations annotations
 COPY workers workers
 COPY --from=assets /build/annotations/static/vendor annotations/static/vendor
+# The second encoder, from the packages it is published in; it lies beside them in the environment.
+RUN python -m classifiers.assemble
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /srv/triage --shell /usr/sbin/nologin triage \

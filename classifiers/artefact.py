@@ -1,4 +1,8 @@
-"""What training leaves behind and the pipeline loads: a few small files, each with its hash in ``manifest.json``."""
+"""What training leaves behind and the pipeline loads: a few small files, each with its hash in ``manifest.json``.
+
+``first/`` and ``second/`` hold the two readers (adapter and heads); ``config.json`` says what they are made of and
+which posts the second one reads, ``calibration.json`` how to turn logits into probabilities.
+"""
 
 import hashlib
 import json
@@ -14,6 +18,7 @@ CALIBRATION = "calibration.json"
 HEADS = "heads.safetensors"
 ADAPTER = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+FIRST, SECOND = "first", "second"
 
 _FIX = "restore the file from version control (git checkout -- classifiers/artefact) or train again"
 
@@ -38,7 +43,8 @@ class Artefact:
 
 def write_manifest(directory: Path, about: Mapping[str, Any]) -> None:
     """Hash every file of ``directory`` into its manifest, beside what ``about`` says of data and training."""
-    files = {path.name: _digest(path.read_bytes()) for path in sorted(directory.iterdir()) if path.name != MANIFEST}
+    paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST)
+    files = {path.relative_to(directory).as_posix(): _digest(path.read_bytes()) for path in paths}
     write_json(directory / MANIFEST, {**about, "files": files})
 
 
@@ -51,7 +57,7 @@ def read_artefact(directory: Path = ARTEFACT_DIR) -> Artefact:
     raw = _read(directory / MANIFEST)
     manifest = _parse(MANIFEST, raw)
     files = manifest.get("files", {})
-    for name in (CONFIG, CALIBRATION, HEADS):
+    for name in (CONFIG, CALIBRATION, *(f"{reader}/{file}" for reader in (FIRST, SECOND) for file in (HEADS, ADAPTER))):
         if name not in files:
             raise ArtefactError(f"{directory / MANIFEST} does not list {name}: {_FIX}")
     contents = {}

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+SECOND_WEIGHT = 3.0  # of three votes the second reader has two
 _PRIOR_STRENGTH = 1.0
 _STEPS = 50
 _MINIMUM_SLOPE = 0.2
@@ -41,6 +42,49 @@ class Calibration:
                 for head, slope, shift in zip(heads, self.slopes, self.shifts, strict=True)
             },
         }
+
+
+@dataclass(frozen=True, slots=True)
+class OfReaders:
+    """How the two readers' logits become one probability per head.
+
+    ``alone`` is for what only the first reader read, ``together`` for the mean of both. The second reads what the
+    first, alone, puts at ``second_from`` or more for review.
+    """
+
+    alone: Calibration
+    together: Calibration
+    second_from: float
+    review: int
+
+    def needs_second(self, first: npt.NDArray[np.float32]) -> bool:
+        """Whether one row of the first reader's logits leaves a doubt."""
+        return bool(self.alone.probabilities(first)[self.review] >= self.second_from)
+
+    def probabilities(self, first: npt.NDArray[np.float32], second: npt.NDArray[np.float32] | None) -> Floats:
+        """Calibrated probabilities for one row of logits of each reader that read."""
+        if second is None:
+            return self.alone.probabilities(first)
+        return self.together.probabilities(mean_logits(first, second))
+
+
+def mean_logits(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """What two readers make of a text together. The second is the better one and counts double."""
+    return ((first + (SECOND_WEIGHT - 1) * second) / SECOND_WEIGHT).astype(np.float32)
+
+
+def of_readers(value: Mapping[str, Any], heads: Sequence[str]) -> OfReaders:
+    """Read ``calibration.json``.
+
+    Raises:
+        KeyError, ValueError: a part or a head is missing, or a number is not finite.
+    """
+    return OfReaders(
+        alone=from_json(value["alone"], heads),
+        together=from_json(value["together"], heads),
+        second_from=float(value["second_from"]),
+        review=list(heads).index("review"),
+    )
 
 
 def from_json(value: Mapping[str, Any], heads: Sequence[str]) -> Calibration:

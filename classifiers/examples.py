@@ -1,5 +1,6 @@
 """Labelled posts as rows of numbers: one column per head, NaN where a data set does not say."""
 
+import hashlib
 import math
 import random
 from collections.abc import Sequence
@@ -20,23 +21,38 @@ TARGETS = tuple(target.value for target in Target)
 AUXILIARY: tuple[str, ...] = (*(f"act:{act}" for act in SPEECH_ACTS), *(f"target:{target}" for target in TARGETS))
 COLUMNS: tuple[str, ...] = (*HEAD_NAMES, *AUXILIARY)
 _COLUMN = {name: index for index, name in enumerate(COLUMNS)}
+REVIEW_COLUMN = _COLUMN[REVIEW]
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Texts and their targets, row by row. ``source`` names the data set of each row."""
+    """Texts and their targets, row by row.
+
+    ``sources`` names the data set of each row, ``sets`` its contrast set or "".
+    """
 
     texts: tuple[str, ...]
     targets: Matrix
     sources: tuple[str, ...]
+    sets: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def __add__(self, other: "Examples") -> "Examples":
         return Examples(
-            self.texts + other.texts, np.concatenate([self.targets, other.targets]), self.sources + other.sources
+            self.texts + other.texts,
+            np.concatenate([self.targets, other.targets]),
+            self.sources + other.sources,
+            self.sets + other.sets,
         )
+
+    def digest(self) -> str:
+        """SHA-256 over texts and targets: two runs with the same one learned from the same data."""
+        digest = hashlib.sha256(self.targets.tobytes())
+        for text in self.texts:
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+        return digest.hexdigest()
 
 
 def from_authored(posts: Sequence[AuthoredPost]) -> Examples:
@@ -48,7 +64,12 @@ def from_authored(posts: Sequence[AuthoredPost]) -> Examples:
                 row[_COLUMN[name]] = 1.0
         row[_COLUMN[REVIEW]] = post.flag
         row[_COLUMN[URGENT]] = post.tier is Tier.P0
-    return Examples(tuple(post.text for post in posts), targets, ("authored",) * len(posts))
+    return Examples(
+        tuple(post.text for post in posts),
+        targets,
+        ("authored",) * len(posts),
+        tuple(post.contrast_set or "" for post in posts),
+    )
 
 
 def from_public(name: str, rows: Sequence[tuple[str, dict[str, int]]]) -> Examples:
@@ -68,18 +89,19 @@ def from_public(name: str, rows: Sequence[tuple[str, dict[str, int]]]) -> Exampl
         if threat == 0 and (abuse == 0 or name == "goemotions"):
             for head in (*SCORED_CODES, REVIEW, URGENT):
                 row[_COLUMN[head]] = 0.0
-    return Examples(tuple(text for text, _ in rows), targets, (name,) * len(rows))
+    return Examples(tuple(text for text, _ in rows), targets, (name,) * len(rows), ("",) * len(rows))
 
 
-def harmless_texts(examples: Examples) -> list[str]:
-    """Texts known not to belong in review, and short enough to stand beside another."""
-    known = examples.targets[:, _COLUMN[REVIEW]] == 0.0
-    return [text for text, harmless in zip(examples.texts, known, strict=True) if harmless and len(text) < 250]
+def shuffled_batches(lengths: Sequence[int], sets: Sequence[str], size: int, rng: random.Random) -> list[list[int]]:
+    """Indices in batches of similar length, so that little is spent on padding; in random order.
 
-
-def shuffled_batches(lengths: Sequence[int], size: int, rng: random.Random) -> list[list[int]]:
-    """Indices in batches of similar length, so that little is spent on padding; in random order."""
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index] + rng.random() * 8)
+    The posts of a contrast set stand side by side, mostly in one batch: they are to be told apart, not learned apart.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, name in enumerate(sets):
+        groups.setdefault(name or f"alone {index}", []).append(index)
+    members = sorted(groups.values(), key=lambda group: max(lengths[index] for index in group) + rng.random() * 8)
+    order = [index for group in members for index in group]
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     rng.shuffle(batches)
     return batches

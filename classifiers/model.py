@@ -1,18 +1,18 @@
-"""The classifier: the base encoder, one token at a time, and one linear head per label.
+"""The classifier: a base encoder, one token at a time, and one linear head per label.
 
 A post's logit for a label is the mean of its tokens' logits, so what each word contributed is read off for nothing
 (``token_logits``): that is where the evidence spans come from.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import BertModel
 
-from classifiers.artefact import ADAPTER, HEADS, Artefact, ArtefactError
-from classifiers.base_model import HIDDEN_SIZE, load_encoder
+from classifiers.artefact import ADAPTER, HEADS, ArtefactError
+from classifiers.base_model import BaseModel, load_encoder
 from triage.domain.taxonomy import CONTEXTS, SCORED_CODES
 
 REVIEW = "review"
@@ -26,10 +26,10 @@ _ADAPTER_PREFIX = "base_model.model."
 class Classifier(nn.Module):
     """Encoder and heads; ``forward`` gives one logit per post and head."""
 
-    def __init__(self, encoder: nn.Module, heads: Sequence[str] = HEAD_NAMES) -> None:
+    def __init__(self, encoder: nn.Module, hidden_size: int, heads: Sequence[str] = HEAD_NAMES) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = nn.Linear(HIDDEN_SIZE, len(heads))
+        self.heads = nn.Linear(hidden_size, len(heads))
 
     def token_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -54,26 +54,26 @@ def has_fast_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def load_classifier(artefact: Artefact, *, half_precision: bool = False) -> Classifier:
-    """The shipped model, its adapter merged into the encoder, ready for inference.
+def load_classifier(folder: Path, base: BaseModel, adapter_scale: float, *, half_precision: bool = False) -> Classifier:
+    """One shipped reader from its ``folder``, its adapter merged into the encoder, ready for inference.
 
     With ``half_precision`` the encoder runs in bfloat16: half the memory, nearly three times the speed where the
     processor has it, and probabilities that differ by less than 0.02 (docs/evaluation.md).
 
     Raises:
-        ArtefactError: the heads are not those of this code's taxonomy, or a file does not fit the encoder.
+        ArtefactError: a file does not fit the encoder.
     """
-    if tuple(artefact.config["heads"]) != HEAD_NAMES:
-        raise ArtefactError(f"{artefact.path(HEADS)} was trained for another taxonomy: train again")
-    encoder = load_encoder()
-    if artefact.path(ADAPTER).is_file():
-        merge_adapter(encoder, load_file(artefact.path(ADAPTER)), float(artefact.config["adapter_scale"]))
-    model = Classifier(encoder.bfloat16() if half_precision else encoder)
-    model.heads.load_state_dict({name: value.float() for name, value in load_file(artefact.path(HEADS)).items()})
+    encoder = load_encoder(base)
+    merge_adapter(encoder, load_file(folder / ADAPTER), adapter_scale)
+    model = Classifier(encoder.bfloat16() if half_precision else encoder.float(), base.hidden_size)
+    try:
+        model.heads.load_state_dict({name: value.float() for name, value in load_file(folder / HEADS).items()})
+    except RuntimeError as error:
+        raise ArtefactError(f"{folder / HEADS} was trained for another taxonomy: train again") from error
     return model.eval()
 
 
-def merge_adapter(encoder: BertModel, adapter: dict[str, Tensor], scale: float) -> None:
+def merge_adapter(encoder: nn.Module, adapter: dict[str, Tensor], scale: float) -> None:
     """Add the low-rank updates that peft saved to the weights they belong to.
 
     Done here rather than by peft because importing peft costs a worker some 100 MB and seconds.
@@ -90,5 +90,5 @@ def merge_adapter(encoder: BertModel, adapter: dict[str, Tensor], scale: float) 
         up = adapter.get(name.replace(".lora_A.", ".lora_B."))
         if target is None or up is None:
             raise ArtefactError(f"{ADAPTER} does not fit the base model at {module}: train again")
-        with torch.no_grad():
-            target.add_(scale * (up.float() @ down.float()))
+        # Summed in float32 and rounded once. A new tensor: the old one is a mapping of the base model's file.
+        target.data = (target.data.float() + scale * (up.float() @ down.float())).to(target.dtype)

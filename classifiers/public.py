@@ -27,17 +27,17 @@ class Share:
 
 #: Breadth of ordinary talk, rude but harmless talk, and threats outside our own corpus.
 TRAINING_MIX: tuple[Share, ...] = (
-    Share("goemotions", {"threat": 0}, 300),
-    Share("davidson", {"threat": 0, "abuse": 0}, 120),
-    Share("toxic_spans", {"threat": 0, "abuse": 1}, 100),
+    Share("goemotions", {"threat": 0}, 600),
+    Share("davidson", {"threat": 0, "abuse": 0}, 200),
+    Share("toxic_spans", {"threat": 0, "abuse": 1}, 150),
     Share("toxic_spans", {"threat": 1}, 60),
-    Share("threatgram", {"threat": 1}, 100),
-    Share("threatgram", {"threat": 0}, 100),
+    Share("threatgram", {"threat": 1}, 250),
+    Share("threatgram", {"threat": 0}, 250),
     Share("implicit_hate", {"threat": 1}, 60),
-    Share("implicit_hate", {"threat": 0, "abuse": 0}, 60),
+    Share("implicit_hate", {"threat": 0, "abuse": 0}, 100),
     Share("edos", {"threat": 1}, 60),
     Share("hatemoji", {"threat": 1}, 50),
-    Share("hatemoji", {"threat": 0, "abuse": 0}, 60),
+    Share("hatemoji", {"threat": 0, "abuse": 0}, 100),
 )
 
 

@@ -1,45 +1,51 @@
-"""Train the classifiers and write the artefact: ``python -m classifiers.train --help``.
+"""Train the classifiers and write the artefact: ``python -m classifiers.train [CONFIG]``.
 
-The corpus in ``classifiers/data/corpus`` is always used, the public sets if ``--public`` names their folder. The
-development split fits the calibration; the test split is not looked at here.
+CONFIG (``recipes/shipped.toml`` unless given) has one table per reader. The corpus in ``classifiers/data/corpus``
+is always used, the public sets if ``--public`` names their folder. The development split fits the calibration; the
+test split is not looked at here. An interrupted run goes on where it was when it is started again with the same
+``--out``.
 """
 
-import dataclasses
 import logging
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
+import numpy.typing as npt
 import typer
 from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
 
-from classifiers import base_model, normalise
+from classifiers import language, normalise
 from classifiers.artefact import (
     ADAPTER,
     ADAPTER_CONFIG,
     ARTEFACT_DIR,
     CALIBRATION,
     CONFIG,
+    FIRST,
     HEADS,
+    SECOND,
     read_artefact,
     write_json,
     write_manifest,
 )
-from classifiers.calibration import fit_calibration
+from classifiers.calibration import Floats, fit_calibration, mean_logits
 from classifiers.corpus import CORPUS_DIR, AuthoredPost, Split, corpus_digest, read_corpus, split_posts
-from classifiers.examples import Examples, from_authored, from_public
-from classifiers.fitting import Method, Recipe, expected_shifts, fit
-from classifiers.inference import text_logits
-from classifiers.model import HEAD_NAMES, Classifier, load_classifier
+from classifiers.examples import REVIEW_COLUMN, Examples, from_authored, from_public
+from classifiers.fitting import expected_shifts, fit
+from classifiers.model import HEAD_NAMES, Classifier, has_fast_bfloat16
 from classifiers.public import draw_training_rows
+from classifiers.reader import Reader
+from classifiers.recipes import SHIPPED, Method, Recipe, read_recipes
 from triage.domain import taxonomy
 
 log = logging.getLogger(__name__)
 
-DEFAULTS = Recipe()
+#: Share of the flagged development posts that the first reader may keep from the second.
+MISSED_BY_FIRST = 0.01
 
 
 def training_examples(posts: list[AuthoredPost], public: Path | None, *, seed: int) -> Examples:
@@ -51,65 +57,83 @@ def training_examples(posts: list[AuthoredPost], public: Path | None, *, seed: i
     return examples
 
 
-def save_model(model: Classifier, recipe: Recipe, directory: Path) -> None:
-    """Write adapter and heads; the auxiliary columns stay behind.
+def save_reader(model: Classifier, recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Write adapter and heads; the auxiliary columns stay behind. What ``config.json`` has to say of them.
 
     Raises:
         ValueError: only adapters are small enough to ship.
     """
     if recipe.method is not Method.LORA:
         raise ValueError(f"only {Method.LORA} can be shipped, not {recipe.method}")
-    directory.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     adapter = get_peft_model_state_dict(model.encoder)
-    save_file({name: value.half().contiguous() for name, value in adapter.items()}, directory / ADAPTER)
+    save_file({name: value.half().contiguous() for name, value in adapter.items()}, folder / ADAPTER)
     settings: Any = model.encoder.peft_config
     adapter_config = settings["default"].to_dict()
-    adapter_config |= {"base_model_name_or_path": base_model.NAME, "inference_mode": True}
+    adapter_config |= {"base_model_name_or_path": recipe.base, "inference_mode": True}
     adapter_config["target_modules"] = sorted(adapter_config["target_modules"])
-    write_json(directory / ADAPTER_CONFIG, adapter_config)
+    write_json(folder / ADAPTER_CONFIG, adapter_config)
     heads = {name: value[: len(HEAD_NAMES)].contiguous() for name, value in model.heads.state_dict().items()}
-    save_file(heads, directory / HEADS)
+    save_file(heads, folder / HEADS)
     for name in (ADAPTER, HEADS):
-        (directory / name).chmod(0o644)  # safetensors writes for the owner alone
-    config = {
-        "heads": list(HEAD_NAMES),
+        (folder / name).chmod(0o644)  # safetensors writes for the owner alone
+    return {
         "adapter_scale": adapter_config["lora_alpha"] / adapter_config["r"],
-        "base_model": {"name": base_model.NAME, "sha256": base_model.SHA256},
-        "recipe": {**dataclasses.asdict(recipe), "method": recipe.method.value},
+        "base_model": {"name": recipe.base, "sha256": recipe.base_model.sha256},
+        "recipe": recipe.as_json(),
     }
-    write_json(directory / CONFIG, config)
 
 
 def calibrate(directory: Path, development: list[AuthoredPost], about: dict[str, Any]) -> None:
     """Fit the calibration to the files as they will be loaded, and seal the artefact."""
     write_json(directory / CALIBRATION, {})
     write_manifest(directory, about)
-    model = load_classifier(read_artefact(directory))
-    logits = text_logits(model, base_model.load_tokenizer(), [post.text for post in development])
+    artefact, half = read_artefact(directory), has_fast_bfloat16()
+    texts = [normalise.normalise(post.text).text for post in development]
+    first, second = (Reader.load(artefact, name, half_precision=half).logits(texts) for name in (FIRST, SECOND))
     targets = from_authored(development).targets[:, : len(HEAD_NAMES)]
-    fitted = fit_calibration(logits, targets, np.array(expected_shifts(HEAD_NAMES)))
-    write_json(directory / CALIBRATION, fitted.as_json(HEAD_NAMES))
+    priors = np.array(expected_shifts(HEAD_NAMES))
+    alone = fit_calibration(first, targets, priors)
+    together = fit_calibration(mean_logits(first, second), targets, priors)
+    review = alone.probabilities(first)[:, REVIEW_COLUMN]
+    calibration = {
+        "alone": alone.as_json(HEAD_NAMES),
+        "together": together.as_json(HEAD_NAMES),
+        "second_from": second_from(review, targets[:, REVIEW_COLUMN]),
+    }
+    write_json(directory / CALIBRATION, calibration)
     write_manifest(directory, about)
 
 
+def second_from(review: Floats, flagged: npt.NDArray[np.float32]) -> float:
+    """The probability under which the first reader may judge alone: it would miss ``MISSED_BY_FIRST`` of the
+    flagged."""
+    return round(float(np.quantile(review[flagged == 1.0], MISSED_BY_FIRST)), 4)
+
+
 def main(
+    config: Annotated[Path, typer.Argument(help="Recipes, one table per reader.")] = SHIPPED,
     out: Annotated[Path, typer.Option(help="Folder for the artefact.")] = ARTEFACT_DIR,
     public: Annotated[Path | None, typer.Option(help="Folder of the public training sets.")] = None,
     corpus: Annotated[Path, typer.Option(help="Folder of the authored corpus.")] = CORPUS_DIR,
-    epochs: Annotated[int, typer.Option(min=1)] = DEFAULTS.epochs,
-    seed: Annotated[int, typer.Option()] = DEFAULTS.seed,
-    threads: Annotated[int, typer.Option(min=1)] = DEFAULTS.threads,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
 ) -> None:
-    """Train and write the artefact. Thresholds are set afterwards, with ``python -m classifiers.evaluate``."""
+    """Train both readers and write the artefact. Thresholds come afterwards: ``python -m classifiers.calibrate``."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    recipes = read_recipes(config)
+    if set(recipes) != {FIRST, SECOND}:
+        raise typer.BadParameter(f"{config} needs the tables [{FIRST}] and [{SECOND}], has {sorted(recipes)}")
     parts = split_posts(read_corpus(corpus))
-    recipe = Recipe(epochs=epochs, seed=seed, threads=threads)
-    examples = training_examples(parts[Split.TRAIN], public, seed=seed)
-    sources = Counter(examples.sources)
-    log.info("training on %s", dict(sources))
-    model = fit(examples, recipe)
-    torch.use_deterministic_algorithms(False)
-    save_model(model, recipe, out)
+    sources: Counter[str] = Counter()
+    readers = {}
+    for name, recipe in recipes.items():
+        examples = training_examples(parts[Split.TRAIN], public, seed=recipe.seed)
+        sources = Counter(examples.sources)
+        log.info("the %s reader: %s on %s", name, recipe.base, dict(sources))
+        checkpoint = out.with_name(f"{out.name}.unfinished") / f"{name}.pt"
+        model = fit(examples, recipe, threads=threads, checkpoint=checkpoint)
+        readers[name] = save_reader(model, recipe, out / name)
+    write_json(out / CONFIG, {"heads": list(HEAD_NAMES), "readers": readers})
     about = {
         "sources": dict(sources),
         "corpus": {
@@ -119,9 +143,11 @@ def main(
         },
         "taxonomy": taxonomy.VERSION,
         "normaliser": normalise.VERSION,
+        "language": language.VERSION,
     }
     calibrate(out, parts[Split.DEVELOPMENT], about)
-    log.info("wrote %s, %d kB", out, sum(path.stat().st_size for path in out.iterdir()) // 1000)
+    shutil.rmtree(out.with_name(f"{out.name}.unfinished"))
+    log.info("wrote %s, %d kB", out, sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) // 1000)
 
 
 if __name__ == "__main__":

