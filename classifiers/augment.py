@@ -5,7 +5,7 @@ It never decides a label: flagged and benign posts are disguised alike.
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 
 _LEET = {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7"}
 _CYRILLIC = {"a": "а", "e": "е", "o": "о", "c": "с", "p": "р", "x": "х", "i": "і"}
@@ -20,14 +20,6 @@ def augment(text: str, rng: random.Random) -> str:
     for disguise in rng.sample(_DISGUISES, k=rng.choice((1, 1, 2))):
         text = disguise(text, rng)
     return text
-
-
-def bury(text: str, harmless: Sequence[str], rng: random.Random) -> str:
-    """Put harmless text before, after or around ``text``: a long post is as serious as its worst line."""
-    where = rng.choice(("before", "after", "around"))
-    before = f"{rng.choice(harmless)} " if where != "after" else ""
-    after = f" {rng.choice(harmless)}" if where != "before" else ""
-    return before + text + after if len(text) < 250 else text
 
 
 def _words(text: str, rng: random.Random, share: float) -> list[str]:
@@ -91,6 +83,56 @@ def _slip(text: str, rng: random.Random) -> str:
         text = text.replace(word, slipped, 1)
     return text
 
+
+def disguised(text: str, kind: str, rng: random.Random) -> str:
+    """``text`` in one kind of disguise (``KINDS``), applied thoroughly: for measuring, not for training."""
+    return KINDS[kind](text, rng)
+
+
+def _leet_throughout(text: str, rng: random.Random) -> str:
+    return re.sub(r"[A-Za-z]{3,}", lambda m: m[0][0] + "".join(_LEET.get(c, c) for c in m[0][1:-1]) + m[0][-1], text)
+
+
+def _homoglyphs_throughout(text: str, rng: random.Random) -> str:
+    return "".join(_CYRILLIC[c] if c in _CYRILLIC and rng.random() < 0.6 else c for c in text)
+
+
+def _invisible_throughout(text: str, rng: random.Random) -> str:
+    return "".join(c + rng.choice(_INVISIBLE) if rng.random() < 0.3 else c for c in text)
+
+
+def _space_out_longest(text: str, rng: random.Random) -> str:
+    """The two longest words, letter by letter."""
+    words = sorted(set(re.findall(r"[A-Za-z]{4,}", text)), key=lambda word: (-len(word), word))[:2]
+    for word in words:
+        text = re.sub(rf"\b{word}\b", rng.choice((" ", ".", "-", "_")).join(word), text, count=1)
+    return text
+
+
+def _stretch_throughout(text: str, rng: random.Random) -> str:
+    return re.sub(r"[A-Za-z]{4,}", lambda m: m[0] + m[0][-1] * rng.randint(2, 5) if rng.random() < 0.4 else m[0], text)
+
+
+def _emoji_scattered(text: str, rng: random.Random) -> str:
+    return "".join(
+        f"{word} {rng.choice('😂🔥💀👀🙄')} " if rng.random() < 0.25 else f"{word} " for word in text.split()
+    )
+
+
+def _pad_both_ends(text: str, rng: random.Random) -> str:
+    return f"{' '.join(rng.sample(_PADDING, k=3))} {text} {' '.join(rng.sample(_PADDING, k=3))}"
+
+
+#: What robustness is measured under (docs/evaluation.md).
+KINDS: dict[str, Callable[[str, random.Random], str]] = {
+    "leetspeak": _leet_throughout,
+    "homoglyphs": _homoglyphs_throughout,
+    "zero-width": _invisible_throughout,
+    "spacing": _space_out_longest,
+    "elongation": _stretch_throughout,
+    "emoji": _emoji_scattered,
+    "padding": _pad_both_ends,
+}
 
 _DISGUISES = (
     _leet, _homoglyphs, _invisible, _space_out, _stretch, _emoji_for_word,

@@ -7,17 +7,19 @@ Everything is measured through ``Pipeline.score`` and ``policy.assess``, as a wo
 import json
 import math
 import random
-import resource
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
+from classifiers import suite, targets
 from classifiers.artefact import ARTEFACT_DIR
 from classifiers.calibration import expected_calibration_error
 from classifiers.corpus import CORPUS_DIR, AuthoredPost, Split, read_corpus, split_posts
@@ -32,8 +34,6 @@ from classifiers.metrics import (
 )
 from classifiers.model import HEAD_NAMES, REVIEW, URGENT
 from classifiers.pipeline import Pipeline
-from classifiers.public import EVALUATION_ONLY, read_rows
-from classifiers.thresholds import suggest_thresholds
 from triage.domain import policy
 from triage.domain.scores import Scores
 
@@ -78,53 +78,37 @@ def _by_region(posts: Sequence[AuthoredPost], flagged: Sequence[bool]) -> Report
     }
 
 
-def evaluate_public(pipeline: Pipeline, directory: Path, *, limit: int) -> Report:
-    """Flag rates on the evaluation sets, ``limit`` rows of each: of threats (recall) and of everything else."""
-    report: Report = {}
-    for name in sorted(EVALUATION_ONLY):
-        rows = read_rows(directory, name)
-        random.Random(1).shuffle(rows)  # noqa: S311 -- a repeatable sample
-        rows = rows[:limit]
-        flagged = [policy.assess(s).flagged for s in pipeline.score([row["text"] for row in rows])]
-        groups: dict[str, list[bool]] = defaultdict(list)
-        for row, said in zip(rows, flagged, strict=True):
-            kind = row.get("functionality") or ("threat" if row["labels"].get("threat") else "no threat")
-            groups[kind].append(said)
-        report[name] = {kind: {"rows": len(said), "flagged": float(np.mean(said))} for kind, said in groups.items()}
-    return report
-
-
 def evaluate_evidence(pipeline: Pipeline, posts: Sequence[AuthoredPost], scores: Sequence[Scores]) -> Report:
-    """Are the words shown the ones that matter? Take them out, and as many others at random, and score again."""
+    """Are the words shown the ones that matter? (DeYoung et al. 2020, ERASER.)
+
+    ``comprehensiveness``: how far review falls without them; ``sufficiency``: how far it falls with nothing else
+    left. Beside each, the same for as many other words drawn at random.
+    """
     rng = random.Random(1)  # noqa: S311 -- repeatable
-    shown, other, before = [], [], []
+    texts: dict[str, list[str]] = defaultdict(list)
+    before = []
     for post, was in zip(posts, scores, strict=True):
         spans = [(span.start, span.end) for span in was.evidence if span.source == "model"]
         words = _word_spans(post.text)
-        if was.review < policy.CURRENT.review_threshold or not spans or len(words) < 2 * len(spans):
+        shown = [word for word in words if any(start < word[1] and word[0] < end for start, end in spans)]
+        rest = [word for word in words if word not in shown]
+        if was.review < policy.CURRENT.review_threshold or not shown or len(rest) < len(shown):
             continue
+        drawn = rng.sample(rest, k=len(shown))
         before.append(was.review)
-        shown.append(_without(post.text, spans))
-        other.append(_without(post.text, rng.sample([word for word in words if word not in spans], k=len(spans))))
+        texts["without shown"].append(_without(post.text, shown))
+        texts["without others"].append(_without(post.text, drawn))
+        texts["only shown"].append(_without(post.text, rest))
+        texts["only others"].append(_without(post.text, [word for word in words if word not in drawn]))
+    after = {name: np.mean([s.review for s in pipeline.score(batch)]) for name, batch in texts.items()}
+    fall = {name: float(np.mean(before) - value) for name, value in after.items()}
     return {
         "posts": len(before),
-        "fall_without_shown_words": float(np.mean(before) - np.mean([s.review for s in pipeline.score(shown)])),
-        "fall_without_other_words": float(np.mean(before) - np.mean([s.review for s in pipeline.score(other)])),
+        "comprehensiveness": fall["without shown"],
+        "comprehensiveness_of_random_words": fall["without others"],
+        "sufficiency": fall["only shown"],
+        "sufficiency_of_random_words": fall["only others"],
     }
-
-
-def measure_speed(load: Callable[[int], Pipeline], texts: Sequence[str]) -> Report:
-    """Posts per second for one and two threads, and the memory of this process at its highest."""
-    report: Report = {}
-    for threads in (1, 2):
-        pipeline = load(threads)
-        pipeline.score(texts[:64])
-        started = time.perf_counter()
-        for start in range(0, len(texts), 32):
-            pipeline.score(texts[start : start + 32])
-        report[f"posts_per_second_{threads}_threads"] = len(texts) / (time.perf_counter() - started)
-    report["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # two pipelines and sklearn
-    return report
 
 
 def worst_errors(posts: Sequence[AuthoredPost], scores: Sequence[Scores], count: int) -> list[Report]:
@@ -162,30 +146,70 @@ def main(
     split: Annotated[Split, typer.Option(help="Which part of the corpus.")] = Split.TEST,
     artefact: Annotated[Path, typer.Option(help="Folder of the trained model.")] = ARTEFACT_DIR,
     corpus: Annotated[Path, typer.Option(help="Folder of the authored corpus.")] = CORPUS_DIR,
-    public_eval: Annotated[Path | None, typer.Option(help="Folder of the public evaluation sets.")] = None,
+    public: Annotated[Path | None, typer.Option(help="Folder of the public sets, with train/ and eval/.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows of each public set.")] = 1000,
     threads: Annotated[int, typer.Option(min=1)] = 2,
-    thresholds: Annotated[bool, typer.Option(help="Suggest numbers for policy.toml.")] = False,
+    only_suite: Annotated[
+        bool, typer.Option("--suite", help="Only the functional suite, every functionality.")
+    ] = False,
     errors: Annotated[int, typer.Option(help="Show the worst errors.")] = 0,
-    speed: Annotated[bool, typer.Option(help="Measure speed and memory.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON.")] = None,
 ) -> None:
-    """Print the figures as JSON."""
+    """Print every target with its n, value and 95 % interval; then how the split and the suite did in detail."""
     pipeline = Pipeline.load(threads=threads, directory=artefact)
-    posts = split_posts(read_corpus(corpus))[split]
-    scores = pipeline.score([post.text for post in posts])
-    report: Report = {"split": split.value, "pipeline": pipeline.version, "policy": policy.CURRENT.version}
-    report |= evaluate_posts(posts, scores)
-    report["evidence"] = evaluate_evidence(pipeline, posts, scores)
-    if thresholds:
-        report["suggested_thresholds"] = suggest_thresholds(posts, scores)
-    if public_eval is not None:
-        report["public"] = evaluate_public(pipeline, public_eval, limit=limit)
-    if errors:
-        report["worst_errors"] = worst_errors(posts, scores, errors)
-    if speed:
-        texts = [post.text for post in posts]
-        report |= measure_speed(lambda count: Pipeline.load(threads=count, directory=artefact), texts)
-    typer.echo(json.dumps(_rounded(report), indent=1, ensure_ascii=False))
+    rows, outcomes = targets.of_suite(pipeline)
+    report: Report = {"pipeline": pipeline.version, "policy": policy.CURRENT.version, "split": split.value}
+    if not only_suite:
+        posts = split_posts(read_corpus(corpus))[split]
+        scores = pipeline.score([post.text for post in posts])
+        if public is not None:
+            rows += targets.of_public_sets(pipeline, public / "eval", limit=limit)
+            rows += targets.of_threatgram(pipeline, public / "train", limit=limit)
+        rows += targets.of_dialects(posts, scores)
+        rows += targets.of_disguises(pipeline, posts, scores)
+        rows += targets.of_calibration(posts, scores)
+        report["on_split"] = evaluate_posts(posts, scores)
+        report["evidence"] = evaluate_evidence(pipeline, posts, scores)
+        report["read_twice"] = pipeline.read_twice / max(pipeline.read_once, 1)
+        if errors:
+            report["worst_errors"] = worst_errors(posts, scores, errors)
+    report["targets"] = [asdict(row) | {"met": row.met} for row in rows]
+    report["suite"] = [_outcome(outcome) for outcome in outcomes]
+    _print_targets(rows)
+    if only_suite:
+        _print_suite(outcomes)
+    else:
+        typer.echo(json.dumps(_rounded({k: v for k, v in report.items() if k not in ("targets", "suite")}), indent=1))
+    if json_file is not None:
+        json_file.write_text(json.dumps(_rounded(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _outcome(outcome: suite.Outcome) -> Report:
+    return {
+        "functionality": outcome.functionality.name,
+        "expect": outcome.functionality.expect.value,
+        "cases": outcome.cases,
+        "right": outcome.right,
+        "wrong": list(outcome.wrong),
+    }
+
+
+def _print_targets(rows: Sequence[targets.Row]) -> None:
+    table = Table("what", "n", "value", "95 %", "target", "", box=box.SIMPLE_HEAD)
+    for row in rows:
+        sign = "≥" if row.at_least else "≤"
+        numbers = (f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}", f"{sign} {row.bound:.2f}")
+        table.add_row(row.what, f"{row.n:,}", *numbers, "met" if row.met else "missed")
+    Console(width=130).print(table)
+
+
+def _print_suite(outcomes: Sequence[suite.Outcome]) -> None:
+    table = Table("functionality", "expected", "cases", "right", "", "wrong", box=box.SIMPLE_HEAD)
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.share):
+        of = outcome.functionality
+        wrong = " ".join(outcome.wrong)
+        table.add_row(of.name, of.expect, str(outcome.cases), str(outcome.right), f"{outcome.share:.0%}", wrong)
+    Console(width=130).print(table)
 
 
 def _rounded(value: Any) -> Any:

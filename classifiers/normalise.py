@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from classifiers.lookalikes import EMOJI_WORDS, HOMOGLYPHS, LEET
 
-VERSION = "1"
+VERSION = "2"
 
 _INVISIBLE = frozenset({"Cf", "Cs", "Co", "Cn", "Mn", "Me", "Mc"})
 _REGIONAL_INDICATORS = range(0x1F1E6, 0x1F200)
@@ -24,7 +24,7 @@ _WORD_WITH_FOREIGN_LETTER = re.compile(r"[^\W\d_]+")
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.ASCII)
 _MENTION = re.compile(r"(?<![\w@])@\w+")
 _SPACED_LETTERS = re.compile(
-    r"(?<![\w.\-*·])[a-z](?:([ .\-_*·])[a-z0134578@$](?![^\W_]))(?:\1[a-z0134578@$](?![^\W_])){2,}"
+    r"(?<![\w.\-*·])[a-z](?:([ .\-_*·])[a-z0134578@$](?![^\W_]|['’]))(?:\1[a-z0134578@$](?![^\W_]|['’])){2,}"
 )
 _LEET_WORD = re.compile(r"(?<![\w@$#£])[a-z0-9@$|]{3,}+(?!\w)")
 _LEET_INSIDE = re.compile(r"(?<=[a-z])[0134578@$|]{1,2}(?=[a-z])")
