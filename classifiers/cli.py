@@ -7,12 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from triage.domain import policy
-from triage.domain.scores import EvidenceSpan, Scores
+from classifiers.published import as_json
 
 if TYPE_CHECKING:
     from classifiers.pipeline import Pipeline
@@ -58,22 +57,6 @@ def read_line(raw: bytes, number: int) -> InputLine | None:
     if not isinstance(row.get("id", ""), str | int):
         raise LineError('"id": must be a string or a number')
     return InputLine(str(row.get("id", number)), row["text"])
-
-
-def as_json(line_id: str, scores: Scores) -> dict[str, Any]:
-    """The published form of one result."""
-    assessment = policy.assess(scores)
-    return {
-        "id": line_id,
-        "flagged": assessment.flagged,
-        "tier": assessment.tier.value,
-        "assessed": assessment.assessed,
-        "labels": {code: round(value, 4) for code, value in scores.labels.items()},
-        "contexts": {name: round(value, 4) for name, value in scores.contexts.items()},
-        "evidence": [_span(span) for span in scores.evidence],
-        "reasons": list(assessment.reasons),
-        "versions": {**scores.versions, "policy": assessment.policy_version},
-    }
 
 
 def score(
@@ -127,11 +110,6 @@ def score_lines(pipeline: "Pipeline", source: Iterable[bytes]) -> int:
             print(json.dumps(as_json(line.id, scores)))
         sys.stdout.flush()
     return bad_lines
-
-
-def _span(span: EvidenceSpan) -> dict[str, Any]:
-    shown = {"start": span.start, "end": span.end, "code": span.code, "source": span.source}
-    return {**shown, "note": span.note} if span.note else shown
 
 
 def _complain(message: str) -> None:

@@ -209,7 +209,7 @@ def partner_of_key(session: Session, key: str) -> Partner:
 
 
 def use_quota(session: Session, partner: Partner, *, reports: int, now: datetime) -> None:
-    """Count ``reports`` against today's quota. Call it last: the row stays locked until the commit.
+    """Count ``reports``, or texts scored, against today's quota. Call it last: the row stays locked until the commit.
 
     Raises:
         QuotaExceeded: the day's quota does not allow that many; nothing is counted.
@@ -224,7 +224,7 @@ def use_quota(session: Session, partner: Partner, *, reports: int, now: datetime
     if used > partner.quota_per_day:
         midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), tzinfo=now.tzinfo)
         raise QuotaExceeded(
-            f"The quota of {partner.quota_per_day} reports a day is used up; it starts again at 00:00 UTC",
+            f"The quota of {partner.quota_per_day} reports and scores a day is used up; it starts again at 00:00 UTC",
             retry_after=max(1, int((midnight - now).total_seconds())),
         )
 

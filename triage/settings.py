@@ -19,6 +19,8 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
+    #: Of the scoring process; 0: `triage up` starts none.
+    scorer_port: int = Field(8001, ge=0, le=65535)
     #: Set when the site is reached over HTTPS: cookies are then marked Secure.
     https: bool = False
     session_hours: int = Field(12, ge=1, le=72)

@@ -66,6 +66,15 @@ def worker(bell: Bell, burst: bool = False) -> None:
     process.run(bell, burst=burst)
 
 
+@app.command()
+def scorer() -> None:
+    """Serve scores: our own address, OpenAI's /v1/moderations and Perspective's comments:analyze."""
+    from workers import scorer as process  # noqa: PLC0415 -- slow import
+
+    log.configure()
+    process.run()
+
+
 @app.command("schedule")
 def run_schedule() -> None:
     """Sweep, seal and keep order, once a second."""

@@ -37,7 +37,9 @@ def run_up(settings: Settings) -> int:
         Unavailable: the port is busy, a server cannot start, or a preparing step failed.
     """
     lanes = _lanes(settings)
-    _require_free_port(settings.host, settings.port)
+    _require_free_port(settings.host, settings.port, setting="TRIAGE_PORT")
+    if settings.scorer_port:
+        _require_free_port(settings.host, settings.scorer_port, setting="TRIAGE_SCORER_PORT")
     try:
         with _interruptible(), _servers(settings) as servers:
             environment = _environment(settings, servers)
@@ -109,13 +111,17 @@ def _step(name: str, environment: dict[str, str]) -> None:
 def _supervise(settings: Settings, lanes: list[Bell], servers: EmbeddedServers, environment: dict[str, str]) -> None:
     commands = [Command("web", _triage("web"), environment), Command("schedule", _triage("schedule"), environment)]
     commands += [Command(f"worker-{lane}", _triage("worker", str(lane)), environment) for lane in lanes]
+    announcements = [_Announcement("Ready: {}   (Ctrl-C stops everything)", settings.host, settings.port)]
+    if settings.scorer_port:
+        commands.append(Command("scorer", _triage("scorer"), environment))
+        announcements.append(_Announcement("Scores: {}", settings.host, settings.scorer_port))
     heartbeats = Heartbeats(environment["TRIAGE_DATABASE_URL"])
-    announcement = _Announcement(settings.host, settings.port)
 
     def on_tick() -> None:
         for name in servers.restart_ended():
             typer.echo(f"{name} had ended and was started again.", err=True)
-        announcement.make_when_ready()
+        for announcement in announcements:
+            announcement.make_when_ready()
 
     supervisor = Supervisor(commands, is_hung=heartbeats.is_hung, on_tick=on_tick)
     try:
@@ -156,9 +162,10 @@ class Heartbeats:
 
 
 class _Announcement:
-    """Says once where the pages are, as soon as they answer."""
+    """Says once where a process serves, as soon as it answers. The address takes the place of ``{}`` in ``words``."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, words: str, host: str, port: int) -> None:
+        self._words = words
         self._host = _EVERYWHERE.get(host, host)
         self._port = port
         self._made = False
@@ -170,7 +177,7 @@ class _Announcement:
         self._next_probe = time.monotonic() + _PROBE_SECONDS
         if self._answers():
             host = f"[{self._host}]" if ":" in self._host else self._host
-            typer.echo(f"Ready: http://{host}:{self._port}   (Ctrl-C stops everything)")
+            typer.echo(self._words.format(f"http://{host}:{self._port}"))
             self._made = True
 
     def _answers(self) -> bool:
@@ -195,7 +202,7 @@ def _lanes(settings: Settings) -> list[Bell]:
     return [known[name] for name in dict.fromkeys(names)]
 
 
-def _require_free_port(host: str, port: int) -> None:
+def _require_free_port(host: str, port: int, *, setting: str) -> None:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
@@ -204,10 +211,11 @@ def _require_free_port(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Unavailable(
-                f"Port {port} is in use, perhaps by another `make up`: stop that, or choose another with TRIAGE_PORT"
+                f"Port {port} is in use, perhaps by another `make up`: stop that, or choose another with {setting}"
             ) from None
         raise InvalidInput(
-            f"Cannot listen on {host} port {port} ({error.strerror}): see TRIAGE_HOST and TRIAGE_PORT", field="port"
+            f"Cannot listen on {host} port {port} ({error.strerror}): see TRIAGE_HOST and {setting}",
+            field=setting.removeprefix("TRIAGE_").lower(),
         ) from None
 
 

@@ -71,6 +71,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     environment |= {
         "TRIAGE_DATA_DIR": str(tmp_path / "var"),
         "TRIAGE_PORT": str(port),
+        "TRIAGE_SCORER_PORT": "0",
         "TRIAGE_WORKER_LANES": "urgent,live",
     }
     process = subprocess.Popen(

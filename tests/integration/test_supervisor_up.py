@@ -58,6 +58,7 @@ def environment() -> Iterator[dict[str, str]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     ours = {"TRIAGE_DATA_DIR": str(folder), "TRIAGE_PORT": str(port), "TRIAGE_WORKER_LANES": ""}
+    ours["TRIAGE_SCORER_PORT"] = "0"
     yield {name: value for name, value in os.environ.items() if not name.startswith("TRIAGE_")} | ours
     shutil.rmtree(folder)
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from classifiers.cli import InputLine, LineError, as_json, read_line, score_lines
+from classifiers.cli import InputLine, LineError, read_line, score_lines
+from classifiers.published import as_json
 from triage.domain.scores import EvidenceSpan, NotAssessed, Scores
 from triage.domain.taxonomy import CONTEXTS, SCORED_CODES
 

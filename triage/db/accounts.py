@@ -42,7 +42,7 @@ class ApiKey(Base):
 
 
 class PartnerUsage(Base):
-    """How many reports a partner sent on one day (UTC), for the quota."""
+    """How many reports a partner sent on one day (UTC), and how many texts it had scored, for the quota."""
 
     __tablename__ = "partner_usage"
 
