@@ -1,6 +1,7 @@
-"""Suggest the numbers of ``policy.toml`` from calibrated scores on the development split."""
+"""Choose the numbers of ``policy.toml`` from calibrated scores, for a stated recall."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,31 +12,49 @@ from triage.domain.taxonomy import SCORED_CODES, Tier
 
 Floats = npt.NDArray[np.float64]
 
-_CANDIDATES = np.round(np.arange(0.2, 0.81, 0.05), 2)
-#: With fewer positive posts the best threshold is an accident; such a code keeps the middle one.
+#: With fewer positive posts than this the threshold would be an accident; such a code keeps the middle one.
 FEWEST_POSITIVES = 8
-MIDDLE = 0.5
+MIDDLE = 0.4
+#: A threshold outside these says more about the posts at hand than about those to come.
+LOWEST, HIGHEST = 0.1, 0.6
 
 
-def suggest_thresholds(posts: Sequence[AuthoredPost], scores: Sequence[Scores]) -> dict[str, float]:
-    """The best F1 for every code, for ``review`` and for ``urgent``."""
-    suggested = {
-        code: best_f1([s.labels[code] for s in scores], [code in post.codes for post in posts]) for code in SCORED_CODES
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What share of the posts that should be found is to be found, at the least.
+
+    ``review``: of those a moderator wants to see; ``code``: of those with a policy code, for each code; ``urgent``:
+    of those at P0.
+    """
+
+    review: float
+    code: float
+    urgent: float
+
+
+def choose(posts: Sequence[AuthoredPost], scores: Sequence[Scores], recall: Recall) -> dict[str, float]:
+    """The highest thresholds that reach ``recall``: one per code, ``review``, ``urgent`` and ``code_alone``.
+
+    ``code_alone`` is the highest of the codes' own: a code so likely flags a post whatever the post as a whole
+    looks like.
+    """
+    assessed = [(post, said) for post, said in zip(posts, scores, strict=True) if said.assessed]
+    chosen = {
+        code: reaching(recall.code, [s.labels[code] for _, s in assessed], [code in post.codes for post, _ in assessed])
+        for code in SCORED_CODES
     }
-    suggested["review"] = best_f1([s.review for s in scores], [post.flag for post in posts])
-    suggested["urgent"] = best_f1([s.urgent for s in scores], [post.tier is Tier.P0 for post in posts])
-    return suggested
+    chosen["code_alone"] = max(chosen.values())
+    chosen["review"] = reaching(recall.review, [s.review for _, s in assessed], [post.flag for post, _ in assessed])
+    urgent = [post.tier is Tier.P0 for post, _ in assessed]
+    chosen["urgent"] = reaching(recall.urgent, [s.urgent for _, s in assessed], urgent)
+    return chosen
 
 
-def best_f1(values: Sequence[float], true: Sequence[bool]) -> float:
-    """The candidate with the highest F1, the middle of them where several tie; ``MIDDLE`` for too few positives."""
-    truths = np.array(true, dtype=bool)
-    if truths.sum() < FEWEST_POSITIVES:
+def reaching(recall: float, values: Sequence[float], true: Sequence[bool]) -> float:
+    """The highest threshold, in steps of .01, at which a share of ``recall`` of the ``true`` values lies on or
+    above it."""
+    positives = np.array(values, dtype=np.float64)[np.array(true, dtype=bool)]
+    if len(positives) < FEWEST_POSITIVES:
         return MIDDLE
-    scores = np.array(values)
-    f1 = []
-    for candidate in _CANDIDATES:
-        said = scores >= candidate
-        f1.append(2 * float((said & truths).sum()) / float(said.sum() + truths.sum()))
-    best = [candidate for candidate, value in zip(_CANDIDATES, f1, strict=True) if value >= max(f1) - 1e-9]
-    return float(best[len(best) // 2])
+    at = np.sort(positives)[int(np.floor((1.0 - recall) * len(positives)))]
+    return float(np.clip(np.floor(at * 100) / 100, LOWEST, HIGHEST))

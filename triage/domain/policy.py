@@ -38,9 +38,10 @@ class Uplift:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One version of the policy file."""
+    """One version of the policy file. ``recall`` is what the thresholds were chosen for, by name."""
 
     version: str
+    recall: Mapping[str, float]
     review_threshold: float
     code_alone: float
     urgent_threshold: float
@@ -98,6 +99,7 @@ def parse(text: str) -> Policy:
         raise ValueError(f"policy: flag.code_alone is below the threshold of {', '.join(late)}")
     return Policy(
         version=str(data["version"]),
+        recall={name: float(share) for name, share in data["recall"].items()},
         review_threshold=thresholds["flag.review"],
         code_alone=thresholds["flag.code_alone"],
         urgent_threshold=thresholds["urgent.threshold"],
