@@ -1,4 +1,5 @@
-# One image for every process of the service; the command chooses which: web, worker LANE, schedule, migrate.
+# One image for every process of the service; the command chooses which: web, worker LANE, scorer, schedule,
+# migrate.
 # docker build --build-arg TORCH_PIP_ARGS="..." chooses the build of torch, as in README.md.
 
 FROM node:22-bookworm-slim AS assets
@@ -43,6 +44,6 @@ ENV PATH=/opt/triage/bin:$PATH \
     TRIAGE_DATA_DIR=/var/lib/triage \
     TRIAGE_HOST=0.0.0.0
 USER triage
-EXPOSE 8000
+EXPOSE 8000 8001
 ENTRYPOINT ["python", "-m", "workers.cli"]
 CMD ["web"]

@@ -24,6 +24,7 @@ from triage.settings import Settings, current
 from workers import demo as demonstration
 from workers import doctor as examination
 from workers import imports, schedule, up
+from workers import scorer as serving
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -69,10 +70,8 @@ def worker(bell: Bell, burst: bool = False) -> None:
 @app.command()
 def scorer() -> None:
     """Serve scores: our own address, OpenAI's /v1/moderations and Perspective's comments:analyze."""
-    from workers import scorer as process  # noqa: PLC0415 -- slow import
-
     log.configure()
-    process.run()
+    serving.run()
 
 
 @app.command("schedule")
@@ -106,10 +105,16 @@ def import_file(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSONL or CSV of reports")],
     partner: Annotated[str, typer.Option(help="On whose behalf: the partner's name")],
     rejects: Annotated[Path | None, typer.Option(help="Where bad rows go; default FILE.rejects.jsonl")] = None,
+    from_line: Annotated[int, typer.Option(min=1, help="Go on from this line of the file")] = 1,
+    wait: Annotated[bool, typer.Option(help="Wait for room while too much waits for scores; else stop")] = True,
 ) -> None:
     """Import reports; bad rows go to a rejects file and the exit status is 1."""
     outcome = imports.import_file(
-        file, partner_name=partner, rejects=rejects or file.with_name(f"{file.name}.rejects.jsonl")
+        file,
+        partner_name=partner,
+        rejects=rejects or file.with_name(f"{file.name}.rejects.jsonl"),
+        from_line=from_line,
+        wait=wait,
     )
     typer.echo(
         f"{outcome.accepted:,} accepted, {outcome.duplicates:,} of them already known, {outcome.refused:,} refused"

@@ -1,5 +1,6 @@
 """The scoring process: the model loaded once, behind three interfaces over HTTP. It keeps nothing of what it reads."""
 
+import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -9,13 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from classifiers.artefact import ArtefactError
-from classifiers.pipeline import Pipeline
 from triage.api import problems
 from triage.db.session import engine
 from triage.domain.errors import InvalidInput, TriageError, Unavailable
 from triage.domain.scores import Scores
 from triage.settings import current
-from workers import beats
+from workers import beats, jobs
 from workers.scoring import moderations, own, perspective
 from workers.scoring.line import Line
 from workers.scoring.requests import Scoring, scoring_of
@@ -37,7 +37,7 @@ def run() -> None:
         raise InvalidInput("TRIAGE_SCORER_PORT is 0, which means that no scorer is wanted", field="scorer_port")
     engine()
     try:
-        pipeline = Pipeline.load(threads=settings.torch_threads)
+        pipeline = jobs.pipeline()
     except ArtefactError as error:
         raise Unavailable(str(error)) from None
 
@@ -45,6 +45,8 @@ def run() -> None:
         with beats.busy():  # so that a model that hangs ends the process, and another is started
             return pipeline.score(texts)
 
+    # uvicorn ends what is under way and raises the signal again; this lets us take our sign of life away then.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with beats.beating(_NAME, _NAME):
         uvicorn.run(
             build(Scoring(Line(score), pipeline.version)),

@@ -1,4 +1,4 @@
-"""docker-compose.yml: every process has its service, secrets must be given, nothing but the web is reachable."""
+"""docker-compose.yml: every process has its service, secrets must be given, nothing but web and scorer is reachable."""
 
 import re
 import shutil
@@ -23,14 +23,17 @@ def services():
 def test_each_process_and_each_lane_has_a_service(services):
     workers = {f"worker-{bell}" for bell in Bell}
 
-    assert set(services) == {"postgres", "redis", "migrate", "web", "schedule"} | workers
+    assert set(services) == {"postgres", "redis", "migrate", "web", "scorer", "schedule"} | workers
     assert [services[f"worker-{bell}"]["command"] for bell in Bell] == [["worker", str(bell)] for bell in Bell]
 
 
-def test_only_the_web_is_published_and_only_to_this_host(services):
+def test_only_web_and_scorer_are_published_and_only_to_this_host(services):
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
 
-    assert published == {"web": ["${TRIAGE_PUBLISH:-127.0.0.1:8000}:8000"]}
+    assert published == {
+        "web": ["${TRIAGE_PUBLISH:-127.0.0.1:8000}:8000"],
+        "scorer": ["${TRIAGE_SCORER_PUBLISH:-127.0.0.1:8001}:8001"],
+    }
 
 
 def test_everything_of_ours_starts_after_the_migrations(services):

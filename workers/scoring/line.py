@@ -7,8 +7,8 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
 
 from triage.domain.errors import Unavailable
 from triage.domain.scores import NotAssessed, Scores
@@ -16,10 +16,10 @@ from triage.domain.scores import NotAssessed, Scores
 #: One call of the model gets at most so many texts, and stops before so many characters: long posts are read in
 #: windows, and nobody should wait behind minutes of them.
 BATCH_TEXTS = 64
-BATCH_CHARACTERS = 100_000
-#: So much may wait, or be under way, before the next request is refused.
+BATCH_CHARACTERS = 50_000
+#: So much may wait, or be under way, before the next request is refused: some tens of seconds of work for one core.
 MOST_TEXTS = 1_000
-MOST_CHARACTERS = 4_000_000
+MOST_CHARACTERS = 500_000
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Line:
             if batch and characters > BATCH_CHARACTERS:
                 break
             self._waiting.popleft()
-            if request.is_wanted():
+            if not request.answer.cancelled():
                 batch.append((request, position))
         return batch
 
@@ -149,13 +149,8 @@ class _Request:
         self.answer: Future[list[Scores]] = Future()
         self._scores: dict[int, Scores] = {}
 
-    def is_wanted(self) -> bool:
-        """Whether somebody waits for the answer. After the first yes it can no longer be cancelled."""
-        if self.answer.running():
-            return True
-        return not self.answer.cancelled() and self.answer.set_running_or_notify_cancel()
-
     def fill(self, position: int, scores: Scores) -> None:
         self._scores[position] = scores
         if len(self._scores) == len(self.texts):
-            self.answer.set_result([self._scores[at] for at in range(len(self.texts))])
+            with suppress(InvalidStateError):  # nobody waits any more, since a moment ago
+                self.answer.set_result([self._scores[at] for at in range(len(self.texts))])
