@@ -1,0 +1,98 @@
+"""What holds after every fault: nothing lost, nothing done twice, and a person can see it.
+
+The service may still be running: whoever asks waits first until the work is done (``wait_until(all_open)``).
+"""
+
+import time
+from collections.abc import Callable, Collection
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from triage import audit, queries
+from triage.db import Case, DeadLetter, Event, Post, PostScores, Report
+from triage.db.session import transaction
+from triage.domain.lifecycle import CaseEvent, CaseStatus
+from workers import doctor
+
+#: What an installation is judged by apart from its processes, which the tests kill on purpose.
+_OF_PROCESSES = ("worker", "schedule", "scorer", "Redis", "oldest event not yet sealed")
+
+
+def wait_until(true: Callable[[], bool], *, seconds: float, what: str = "it") -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"{what} did not happen in {seconds:.0f} s"
+        time.sleep(0.02)
+
+
+def count(query: object) -> int:
+    with transaction() as session:
+        return session.scalar(query) or 0  # type: ignore[call-overload]
+
+
+def all_open() -> bool:
+    """Whether no case waits for its scores any more."""
+    return count(select(func.count()).where(Case.status == CaseStatus.WAITING.value)) == 0
+
+
+def assert_kept(accepted: Collection[str]) -> None:
+    """The three promises, for the ids of all reports that were ever answered with 202."""
+    _seal_everything()
+    with transaction() as session:
+        wrong = [finding for finding in doctor.examine(session) if finding.ok is False and not _is_process(finding)]
+        assert wrong == []
+        _assert_nothing_lost(session, accepted)
+        _assert_nothing_twice(session)
+        _assert_a_person_can_see_it(session)
+
+
+def _is_process(finding: doctor.Finding) -> bool:
+    return any(word in finding.name for word in _OF_PROCESSES)
+
+
+def _seal_everything() -> None:
+    """An event is sealed once no older transaction runs; whatever runs beside the tests ends soon."""
+
+    def sealed() -> bool:
+        with transaction() as session:
+            audit.seal(session)
+        with transaction() as session:
+            return audit.unsealed(session) is None
+
+    wait_until(sealed, seconds=20, what="sealing")
+
+
+def _assert_nothing_lost(session: Session, accepted: Collection[str]) -> None:
+    stored = {str(report_id) for report_id in session.scalars(select(Report.id))}
+    assert stored == set(accepted)
+    assert session.scalar(select(func.coalesce(func.sum(Case.report_count), 0))) == len(stored)
+    log = audit.verify(session)
+    assert (log.problem, log.unsealed_events) == (None, 0)
+    assert log.sealed_events == session.scalar(select(func.count()).select_from(Event))
+
+
+def _assert_nothing_twice(session: Session) -> None:
+    reported = select(Event.object_id).where(Event.kind == str(CaseEvent.REPORTED))
+    told = session.scalars(reported).all()
+    assert len(told) == len(set(told)) == session.scalar(select(func.count()).select_from(Report))
+    assessed = session.scalars(select(Event.case_id).where(Event.kind == str(CaseEvent.ASSESSED))).all()
+    assert len(assessed) == len(set(assessed)) == session.scalar(select(func.count()).select_from(Case))
+    for column in (PostScores.post_id, DeadLetter.object_id):
+        ids = session.scalars(select(column)).all()
+        assert len(ids) == len(set(ids))
+
+
+def _assert_a_person_can_see_it(session: Session) -> None:
+    """Every case is in the queue, or was decided by somebody, with scores or openly without."""
+    rows = session.execute(
+        select(Case.status, Case.assessed, PostScores.labels, PostScores.not_assessed, Post.scoring)
+        .join(Post, Post.id == Case.post_id)
+        .outerjoin(PostScores, PostScores.post_id == Post.id)
+    ).all()
+    for status, assessed, labels, not_assessed, scoring in rows:
+        assert status != CaseStatus.WAITING.value
+        assert (assessed, bool(labels), not_assessed is None) in ((True, True, True), (False, False, False))
+        assert scoring in ("done", "failed")
+    opened = sum(row.status == CaseStatus.OPEN.value for row in rows)
+    assert queries.open_count(session) == opened
