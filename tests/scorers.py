@@ -77,12 +77,12 @@ def _await_ready(scorer: Scorer, child: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def around(
-    score: Callable[[Sequence[str]], Sequence[Scores]], *, most_texts: int = 1000, patience: float = 60
+    score: Callable[[Sequence[str]], Sequence[Scores]], *, most_texts: int = 1000, **limits: Any
 ) -> Iterator[tuple[str, Line]]:
-    """The application with a model of the test's own; gives its address and its line."""
+    """The application with a model of the test's own and ``limits`` of ``Scoring``; gives its address and its line."""
     port = free_port()
     line = Line(score, most_texts=most_texts)
-    app = build(Scoring(line, "test", patience=patience))
+    app = build(Scoring(line, "test", **limits))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()

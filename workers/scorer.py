@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,7 +17,7 @@ from triage.domain.errors import InvalidInput, TriageError, Unavailable
 from triage.domain.scores import Scores
 from triage.settings import current
 from workers import beats, jobs
-from workers.scoring import moderations, own, perspective
+from workers.scoring import counters, moderations, own, perspective
 from workers.scoring.line import Line
 from workers.scoring.requests import Scoring, scoring_of
 
@@ -82,6 +83,7 @@ def build(scoring: Scoring) -> FastAPI:
         app.include_router(router)
     app.add_api_route("/health", health, tags=["health"])
     app.add_api_route("/ready", ready, tags=["health"])
+    app.add_api_route("/metrics", metrics, include_in_schema=False)
     problems.install(app, present=_present)
     return app
 
@@ -102,6 +104,12 @@ def ready(request: Request, response: Response) -> dict[str, str]:
     if set(state.values()) != {"ok"}:
         response.status_code = 503
     return state
+
+
+def metrics(request: Request) -> Response:
+    """What this process did since it started."""
+    counters.waiting.set(scoring_of(request).line.texts)
+    return Response(generate_latest(counters.REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 
 #: Refusals have the form that the clients of each address know; elsewhere that of the whole service.

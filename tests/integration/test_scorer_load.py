@@ -1,5 +1,6 @@
 """A scorer with more to do than it can, or with a model that is slow or fails. The model is the test's own."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -124,6 +125,53 @@ def test_request_that_waits_too_long_is_let_go_and_not_scored(people: People, mo
     assert statuses == {503}
     assert line.texts == 0
     assert sum(model.batches) <= 3  # both were taken together, or the second one never
+
+
+def test_too_many_requests_at_once_are_refused(people: People, model: Held) -> None:
+    key = people.partner_key
+    with around(model.score, most_requests=1) as (address, _), ThreadPoolExecutor(1) as threads:
+        inside = threads.submit(ask, address, key)
+        await_true(lambda: model.batches == [1])
+
+        assert ask(address, key).status_code == 503
+        model.may_go_on.set()
+
+        assert inside.result().status_code == 200
+        assert ask(address, key).status_code == 200
+
+
+def test_body_that_does_not_come_is_not_waited_for(people: People, model: Held) -> None:
+    head = (
+        f"POST /api/v1/score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {people.partner_key}\r\n"
+        "Content-Length: 500\r\n\r\n"
+    )
+    with (
+        around(model.score, body_patience=0.2) as (address, _),
+        socket.create_connection(("127.0.0.1", int(address.rsplit(":", 1)[1])), timeout=20) as slow,
+    ):
+        slow.sendall(head.encode() + b'{"text":')
+        answer = slow.recv(1000)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_what_it_did_is_counted(people: People, model: Held) -> None:
+    def counts(address: str) -> dict[str, float]:
+        lines = httpx2.get(f"{address}/metrics").text.splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+    model.may_go_on.set()
+    with around(model.score, most_texts=3) as (address, line):
+        before = counts(address)
+        ask(address, people.partner_key, texts=["a", "b"])
+        with line.room_for(["a", "b", "c"]):
+            ask(address, people.partner_key)
+            waiting = counts(address)["triage_scorer_texts_waiting"]
+        after = counts(address)
+
+    names = ("texts", "batches", "refused")
+    assert waiting == 3
+    assert [after[f"triage_scorer_{name}_total"] - before[f"triage_scorer_{name}_total"] for name in names] == [2, 1, 1]
 
 
 def test_model_that_fails_says_not_assessed_in_each_form(people: People, caplog: pytest.LogCaptureFixture) -> None:

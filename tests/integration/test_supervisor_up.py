@@ -38,6 +38,17 @@ def test_busy_port_is_one_sentence_that_names_the_setting(settings):
     assert not settings.data_dir.exists()
 
 
+def test_busy_port_of_the_scorer_names_its_own_setting(settings):
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as occupant:
+        port, scorer_port = (server.getsockname()[1] for server in (free, occupant))
+        free.close()
+
+        with pytest.raises(Unavailable, match=rf"^Port {scorer_port} is in use.* with TRIAGE_SCORER_PORT$"):
+            run_up(settings.model_copy(update={"port": port, "scorer_port": scorer_port}))
+
+    assert not settings.data_dir.exists()
+
+
 def test_unknown_lane_is_one_sentence_that_names_the_lanes(settings):
     with pytest.raises(InvalidInput) as refusal:
         run_up(settings.model_copy(update={"worker_lanes": "urgent, slow"}))

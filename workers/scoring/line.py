@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 
 from triage.domain.errors import Unavailable
 from triage.domain.scores import NotAssessed, Scores
+from workers.scoring import counters
 
 #: One call of the model gets at most so many texts, and stops before so many characters: long posts are read in
 #: windows, and nobody should wait behind minutes of them.
@@ -80,6 +81,7 @@ class Line:
             too_many = self._texts + texts_more > self._most_texts
             too_long = self._characters + characters_more > self._most_characters
             if self._texts and (too_many or too_long):
+                counters.refused.inc()
                 raise Unavailable("Too many texts wait to be scored; nothing was counted, send it again")
             self._texts += texts_more
             self._characters += characters_more
@@ -107,6 +109,7 @@ class Line:
     def _work(self) -> None:
         while batch := self._next_batch():
             scores = self._score_whole([request.texts[position] for request, position in batch])
+            _count(scores)
             for (request, position), one in zip(batch, scores, strict=True):
                 request.fill(position, one)
 
@@ -139,6 +142,14 @@ class Line:
         except Exception as error:  # noqa: BLE001 -- whatever breaks, each text is answered, and the line goes on
             logger.error("a batch was not assessed", extra={"texts": len(texts), "reason": type(error).__name__})
             return [Scores(not_assessed=NotAssessed.MODEL_FAILED)] * len(texts)
+
+
+def _count(batch: Sequence[Scores]) -> None:
+    counters.batches.inc()
+    counters.texts.inc(len(batch))
+    for one in batch:
+        if one.not_assessed is not None:
+            counters.not_assessed.labels(one.not_assessed.value).inc()
 
 
 class _Request:

@@ -18,14 +18,11 @@ from triage.domain.errors import InvalidInput, TriageError, Unavailable
 from triage.domain.scores import Scores
 from triage.new_report import from_json, storable
 from triage.settings import current
+from workers.scoring import counters
 from workers.scoring.line import Line
 
 #: Texts in one request.
 MOST_TEXTS = 100
-#: Requests inside at once: each may hold a body.
-_MOST_REQUESTS = 256
-_BODY_SECONDS = 30
-_PATIENCE_SECONDS = 60
 
 
 class TooSlow(TriageError):
@@ -39,18 +36,25 @@ class TooSlow(TriageError):
 class Scoring:
     """What the three interfaces share.
 
-    ``version`` is the pipeline's. ``patience`` is how long a request waits for its scores, in seconds.
+    Args:
+        version: the pipeline's.
+        patience: how long a request waits for its scores, in seconds.
+        body_patience: how long its body may take to arrive, in seconds.
+        most_requests: how many may be inside at once; each may hold a body.
     """
 
     line: Line
     version: str
-    patience: float = _PATIENCE_SECONDS
+    patience: float = 60
+    body_patience: float = 30
+    most_requests: int = 256
     _requests: int = 0
 
     @contextmanager
     def one_request(self) -> Iterator[None]:
         """Be inside. Raises Unavailable when too many are."""
-        if self._requests >= _MOST_REQUESTS:
+        if self._requests >= self.most_requests:
+            counters.refused.inc()
             raise Unavailable("Too many requests at once; nothing was counted, send it again")
         self._requests += 1
         try:
@@ -65,10 +69,10 @@ class Scoring:
             TooLarge, TooSlow, InvalidInput: it is too large, does not come, or is no JSON.
         """
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
+            async with asyncio.timeout(self.body_patience):
                 raw = await bounded_body(request)
         except TimeoutError:
-            raise TooSlow(f"The body did not arrive within {_BODY_SECONDS} seconds") from None
+            raise TooSlow(f"The body did not arrive within {self.body_patience:g} seconds") from None
         return await run_in_threadpool(from_json, raw)
 
     async def score(self, partner: Partner, texts: Sequence[str]) -> list[Scores]:
