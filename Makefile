@@ -11,7 +11,7 @@ ASSETS_READY := $(ASSETS)/.ready
 
 export PYTHON TORCH_PIP_ARGS
 
-.PHONY: help setup up test check lock assets clean
+.PHONY: help setup up test check gates lock assets clean
 .DEFAULT_GOAL := help
 
 help: ## what you can type
@@ -30,6 +30,9 @@ check: $(PYTHON_READY) ## format, lint, import contracts, types
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
+
+gates: setup ## what the classifiers must reach; MODEL=folder for a candidate
+	$(BIN)/python -m classifiers.gates $(if $(MODEL),--artefact $(MODEL))
 
 lock: ## write requirements.lock and package-lock.json anew from pyproject.toml and package.json
 	scripts/lock

@@ -62,6 +62,7 @@ def read_line(raw: bytes, number: int) -> InputLine | None:
 def score(
     file: Annotated[str, typer.Argument(help="JSON lines or plain lines; - is standard input.")] = "-",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads for the model.")] = 2,
+    device: Annotated[str, typer.Option(help="cpu, or cuda for a GPU.")] = "cpu",
 ) -> None:
     """Score the posts of FILE: JSON lines with "text" (and "id"), or one post a line.
 
@@ -69,7 +70,7 @@ def score(
     the others are scored.
     """
     from classifiers.artefact import ArtefactError  # noqa: PLC0415 -- slow import
-    from classifiers.pipeline import Pipeline  # noqa: PLC0415 -- slow import
+    from classifiers.pipeline import DeviceError, Pipeline  # noqa: PLC0415 -- slow import
 
     with ExitStack() as stack:
         try:
@@ -78,14 +79,38 @@ def score(
             _complain(f"{file}: {error.strerror}")
             raise typer.Exit(2) from None
         try:
-            pipeline = Pipeline.load(threads=threads)
-        except ArtefactError as error:
+            pipeline = Pipeline.load(threads=threads, device=device)
+        except (ArtefactError, DeviceError) as error:
             _complain(str(error))
             raise typer.Exit(2) from None
         bad_lines = score_lines(pipeline, source)
     if bad_lines:
         _complain(f"{bad_lines} {'line' if bad_lines == 1 else 'lines'} could not be read")
         raise typer.Exit(1)
+
+
+def bench_score(
+    posts: Annotated[int, typer.Option(min=10, help="Posts of each mix.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that each row takes; medians count.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    device: Annotated[str, typer.Option(help="cpu, or cuda for a GPU.")] = "cpu",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+) -> None:
+    """Speed of scoring: against the bare forward pass, this machine's matrix products, and detoxify's path."""
+    from rich.console import Console  # noqa: PLC0415 -- slow import
+
+    from classifiers import bench  # noqa: PLC0415 -- slow import
+    from classifiers.artefact import ArtefactError  # noqa: PLC0415 -- slow import
+    from classifiers.pipeline import DeviceError  # noqa: PLC0415 -- slow import
+
+    try:
+        report = bench.run(posts=posts, rounds=rounds, threads=threads, device=device)
+    except (ArtefactError, DeviceError) as error:
+        _complain(str(error))
+        raise typer.Exit(2) from None
+    Console().print(bench.table(report))
+    if json_file is not None:
+        json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def score_lines(pipeline: "Pipeline", source: Iterable[bytes]) -> int:

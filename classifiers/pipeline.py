@@ -33,6 +33,8 @@ CHUNK = 256
 _REVIEW, _URGENT = HEAD_NAMES.index(REVIEW), HEAD_NAMES.index(URGENT)
 _CONTEXTS = slice(len(SCORED_CODES), len(SCORED_CODES) + len(CONTEXTS))
 
+DEVICES = ("cpu", "cuda")
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -52,12 +54,17 @@ class _Readings:
     second: Reading | None
 
 
+class DeviceError(RuntimeError):
+    """The processor asked for is not there; the message says what to do."""
+
+
 class Pipeline:
     """The loaded classifiers. Not for several threads at once; one per worker process."""
 
     def __init__(
         self, first: Reader, second: Reader, calibrated: calibration.OfReaders, versions: dict[str, str]
     ) -> None:
+        self.readers = {FIRST: first, SECOND: second}
         self._first, self._second = first, second
         self._calibration = calibrated
         self._lexicon = LexiconMatcher(read_lexicon())
@@ -78,20 +85,27 @@ class Pipeline:
 
     @classmethod
     def load(
-        cls, *, threads: int = 1, directory: Path = ARTEFACT_DIR, half_precision: bool | None = None
+        cls,
+        *,
+        threads: int = 1,
+        directory: Path = ARTEFACT_DIR,
+        half_precision: bool | None = None,
+        device: str = "cpu",
     ) -> "Pipeline":
         """Load and verify everything; takes a few seconds.
 
-        ``half_precision`` is decided by the processor unless given.
+        ``half_precision`` is decided by the processor unless given; ``device`` is cpu or cuda.
 
         Raises:
             ArtefactError: a file of the model is missing, altered or does not fit; the message says what to do.
+            DeviceError: the device is not there.
         """
+        check_device(device)
         torch.set_num_threads(threads)
         artefact = read_artefact(directory)
         calibrated = _calibration_of(artefact)
-        half = has_fast_bfloat16() if half_precision is None else half_precision
-        first, second = (Reader.load(artefact, name, half_precision=half) for name in (FIRST, SECOND))
+        half = (device != "cpu" or has_fast_bfloat16()) if half_precision is None else half_precision
+        first, second = (Reader.load(artefact, name, half_precision=half, device=device) for name in (FIRST, SECOND))
         return cls(first, second, calibrated, {"model": artefact.version})
 
     def score(self, texts: Sequence[str]) -> list[Scores]:
@@ -146,6 +160,13 @@ class Pipeline:
         self.read_twice += len(doubtful)
         return [_Readings(reading, second.get(number)) for number, reading in enumerate(first)]
 
+    def reading_list(self, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+        """As normalised texts: what the first reader reads of ``texts``, and what of it the second reads too."""
+        prepared = [ready for i, text in enumerate(texts) if isinstance(ready := self._prepare(i, text), _Prepared)]
+        once = [post.text.text for post in prepared]
+        readings = zip(once, self._first.read(once), strict=True)
+        return once, [text for text, reading in readings if self._calibration.needs_second(reading.logits)]
+
     def _scores_of(self, post: _Prepared, readings: _Readings) -> Scores:
         second = readings.second
         top = self._calibration.probabilities(readings.first.logits, second.logits if second else None)
@@ -171,6 +192,21 @@ class Pipeline:
 
     def _not_assessed(self, reason: NotAssessed) -> Scores:
         return Scores(not_assessed=reason, versions=self._versions)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        DeviceError: says what to set instead.
+    """
+    if device not in DEVICES:
+        raise DeviceError(f"there is no device {device!r}: use {' or '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "cuda was asked for, but this torch finds no GPU: install a CUDA build of torch and its driver, "
+            "or use cpu (TRIAGE_DEVICE=cpu, --device cpu)"
+        )
 
 
 def _calibration_of(artefact: Artefact) -> calibration.OfReaders:

@@ -5,18 +5,23 @@ One place, so that training, evaluation and the pipeline read alike.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import PreTrainedTokenizerFast
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
 
-from classifiers.artefact import Artefact, ArtefactError
-from classifiers.base_model import BASE_MODELS, load_tokenizer
-from classifiers.model import HEAD_NAMES, Classifier, load_classifier, pool
-from classifiers.windows import Window, collate_windows, cut_windows
+from classifiers.artefact import HEADS, Artefact, ArtefactError
+from classifiers.base_model import BASE_MODELS, load_plain_tokenizer
+from classifiers.encoder import Encoder, load_encoder
+from classifiers.model import HEAD_NAMES
+from classifiers.windows import Window, cut_windows
 
-BATCH = 32
+BATCH = 32  # windows; more would only leave the processor's cache (docs/evaluation.md, "Speed")
 
 Logits = npt.NDArray[np.float32]
 
@@ -42,12 +47,14 @@ class Reading:
 class Reader:
     """A loaded reader. Not for several threads at once."""
 
-    def __init__(self, model: Classifier, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
+    def __init__(
+        self, encoder: Encoder, heads: tuple[Tensor, Tensor], tokenizer: Tokenizer, special_tokens: tuple[int, int]
+    ) -> None:
+        self.encoder = encoder
+        self._heads, self._tokenizer, self._special_tokens = heads, tokenizer, special_tokens
 
     @classmethod
-    def load(cls, artefact: Artefact, name: str, *, half_precision: bool) -> "Reader":
+    def load(cls, artefact: Artefact, name: str, *, half_precision: bool, device: str = "cpu") -> "Reader":
         """Load the reader ``name`` of ``artefact``.
 
         Raises:
@@ -59,40 +66,47 @@ class Reader:
             raise ArtefactError(f"{artefact.directory} was trained for another taxonomy: train again")
         if base is None or base.sha256 != about["base_model"]["sha256"]:
             raise ArtefactError(f"{artefact.directory} was trained on another base model: train again")
-        scale = float(about["adapter_scale"])
-        model = load_classifier(artefact.path(name), base, scale, half_precision=half_precision)
-        return cls(model, load_tokenizer(base))
+        folder, scale = artefact.path(name), float(about["adapter_scale"])
+        encoder = load_encoder(folder, base, scale, half_precision=half_precision, device=device)
+        heads = _load_heads(folder / HEADS, base.hidden_size, torch.device(device))
+        return cls(encoder, heads, load_plain_tokenizer(base), base.special_tokens)
 
     def read(self, texts: Sequence[str]) -> list[Reading]:
         """Read normalised texts; neighbours in length share a batch, so little is spent on padding."""
-        cut = [cut_windows(self._tokenizer, text) for text in texts]
+        cut = [self.cut(text) for text in texts]
         rows = [(owner, place) for owner, windows in enumerate(cut) for place in range(len(windows))]
         rows.sort(key=lambda row: len(cut[row[0]][row[1]].ids))
-        by_window: list[dict[int, Logits]] = [{} for _ in texts]
-        by_token: list[dict[int, Logits]] = [{} for _ in texts]
+        by_token: list[list[Logits | None]] = [[None] * len(windows) for windows in cut]
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
-            pooled, tokens = self._run([cut[owner][place] for owner, place in batch])
-            for (owner, place), window_logits, token_logits in zip(batch, pooled, tokens, strict=True):
-                by_window[owner][place] = window_logits
-                by_token[owner][place] = token_logits
-        return [
-            Reading(
-                windows=windows,
-                by_window=np.stack([by_window[owner][place] for place in range(len(windows))]),
-                by_token=tuple(by_token[owner][place] for place in range(len(windows))),
-            )
-            for owner, windows in enumerate(cut)
-        ]
+            for (owner, place), logits in zip(batch, self._run([cut[o][p] for o, p in batch]), strict=True):
+                by_token[owner][place] = logits
+        return [_reading(windows, tokens) for windows, tokens in zip(cut, by_token, strict=True)]
+
+    def cut(self, text: str) -> tuple[Window, ...]:
+        """The windows in which ``read`` reads a normalised text."""
+        return cut_windows(self._tokenizer, self._special_tokens, text)
 
     def logits(self, texts: Sequence[str]) -> Logits:
         """One row of logits per normalised text."""
         return np.stack([reading.logits for reading in self.read(texts)])
 
     @torch.inference_mode()
-    def _run(self, windows: Sequence[Window]) -> tuple[list[Logits], list[Logits]]:
-        ids, mask = collate_windows(windows, self._tokenizer)
-        states = self._model.token_states(ids, mask)
-        pooled = self._model.heads(pool(states, mask)).numpy()
-        by_token = self._model.heads(states).numpy()
-        return list(pooled), [row[: len(window.ids)] for row, window in zip(by_token, windows, strict=True)]
+    def _run(self, windows: Sequence[Window]) -> list[Logits]:
+        """The logits of every token of every window."""
+        states = self.encoder.states([window.ids for window in windows])
+        logits: Logits = functional.linear(states, *self._heads).cpu().numpy()
+        return np.split(logits, np.cumsum([len(window.ids) for window in windows])[:-1])
+
+
+def _reading(windows: tuple[Window, ...], tokens: Sequence[Logits | None]) -> Reading:
+    by_token = tuple(logits for logits in tokens if logits is not None)
+    return Reading(windows, np.stack([logits.mean(axis=0) for logits in by_token]), by_token)
+
+
+def _load_heads(file: Path, hidden_size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    heads = {name: value.to(device, torch.float32) for name, value in load_file(file).items()}
+    shapes = {name: tuple(value.shape) for name, value in heads.items()}
+    if shapes != {"weight": (len(HEAD_NAMES), hidden_size), "bias": (len(HEAD_NAMES),)}:
+        raise ArtefactError(f"{file} was trained for another taxonomy: train again")
+    return heads["weight"], heads["bias"]

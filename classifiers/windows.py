@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer
 
 WINDOW = 126  # tokens, the two special ones not counted
 OVERLAP = 32
@@ -29,16 +27,19 @@ class Window:
     words: tuple[Word, ...]
 
 
-def cut_windows(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[Window, ...]:
-    """All of ``text``, in windows that overlap so that no phrase is only ever seen cut in two."""
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+def cut_windows(tokenizer: Tokenizer, special_tokens: tuple[int, int], text: str) -> tuple[Window, ...]:
+    """All of ``text``, in windows that overlap so that no phrase is only ever seen cut in two.
+
+    ``special_tokens`` open and close every window.
+    """
+    encoded = tokenizer.encode(text, add_special_tokens=False)
+    ids, offsets = encoded.ids, encoded.offsets
+    opening, closing = special_tokens
     windows = []
     start = 0
     while True:
         end = min(start + WINDOW, len(ids))
-        window_ids = (tokenizer.cls_token_id, *ids[start:end], tokenizer.sep_token_id)
-        windows.append(Window(window_ids, tuple(_words(text, offsets[start:end]))))
+        windows.append(Window((opening, *ids[start:end], closing), tuple(_words(text, offsets[start:end]))))
         if end == len(ids):
             return tuple(windows)
         start = end - OVERLAP
@@ -54,14 +55,3 @@ def _words(text: str, offsets: Sequence[tuple[int, int]]) -> Iterator[Word]:
         if any(character.isalnum() for character in text[start:end]):
             yield Word(start, end, first + 1, position + 1)  # +1: the first token is [CLS]
         first = position
-
-
-def collate_windows(windows: Sequence[Window], tokenizer: PreTrainedTokenizerFast) -> tuple[Tensor, Tensor]:
-    """Ids and mask, padded to the longest window."""
-    width = max(len(window.ids) for window in windows)
-    ids = torch.full((len(windows), width), tokenizer.pad_token_id, dtype=torch.long)
-    mask = torch.zeros((len(windows), width), dtype=torch.long)
-    for row, window in enumerate(windows):
-        ids[row, : len(window.ids)] = torch.tensor(window.ids)
-        mask[row, : len(window.ids)] = 1
-    return ids, mask

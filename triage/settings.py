@@ -3,6 +3,7 @@
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +39,8 @@ class Settings(BaseSettings):
     #: A worker busy with one batch for longer than this is hung and is killed.
     hung_after_seconds: int = Field(120, ge=5)
     torch_threads: int = Field(1, ge=1)
+    #: Where the classifiers run.
+    device: Literal["cpu", "cuda"] = "cpu"
     #: Lanes that `triage up` starts a worker for, comma separated.
     worker_lanes: str = "urgent,live,bulk,capture"
 

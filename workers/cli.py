@@ -35,9 +35,13 @@ app = typer.Typer(
 user_app = typer.Typer(no_args_is_help=True, help="People who sign in.")
 key_app = typer.Typer(no_args_is_help=True, help="Partners and their API keys.")
 audit_app = typer.Typer(no_args_is_help=True, help="The log that proves itself.")
+bench_app = typer.Typer(no_args_is_help=True, help="How fast this machine is at it.")
+
 app.add_typer(user_app, name="user")
 app.add_typer(key_app, name="key")
 app.add_typer(audit_app, name="audit")
+app.add_typer(bench_app, name="bench")
+bench_app.command("score")(scoring.bench_score)
 app.command()(scoring.score)
 
 _OPERATOR = audit.system("command line")

@@ -36,7 +36,7 @@ def pipeline() -> "Pipeline":
     """The classifiers of this process, loaded once; the capture worker never does."""
     from classifiers.pipeline import Pipeline  # noqa: PLC0415 -- slow import
 
-    return Pipeline.load(threads=current().torch_threads)
+    return Pipeline.load(threads=current().torch_threads, device=current().device)
 
 
 class JobFailed(Exception):
