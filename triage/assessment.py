@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CTE, and_, func, literal, or_, select, update
+from sqlalchemy import CTE, ColumnElement, and_, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,8 @@ from triage.settings import current
 NO_PIPELINE = "none"
 #: A batch is taken up to this many characters, so that long posts do not make it outlast its lease.
 BATCH_CHARS = 200_000
+#: Nobody takes a post for longer; see ``_free``.
+_LONGEST_LEASE_SECONDS = 600
 
 # Written into the statement, not sent as parameters: the planner uses a partial index only where it can read
 # the index's condition, and a plan it keeps for all parameters cannot.
@@ -62,13 +64,12 @@ def claim_posts(session: Session, lane: Lane, *, limit: int, lease_seconds: int,
 
 
 def _chosen(lane: Lane, *, limit: int, retry: bool) -> CTE:
-    free = or_(Post.scoring_lease_until.is_(None), Post.scoring_lease_until < func.now())
     found = (
         select(Post.id, func.coalesce(func.length(Post.text), 0).label("chars"))
         .where(
             _WANTED,
             Post.lane == lane.value,
-            free,
+            _free(),
             _TRIED if retry else Post.scoring_attempts == 0,
             Post.scoring_attempts < current().scoring_attempts,
         )
@@ -81,6 +82,16 @@ def _chosen(lane: Lane, *, limit: int, retry: bool) -> CTE:
     measured = select(found.c.id, found.c.chars, upto).cte("measured")
     fits = or_(measured.c.upto <= BATCH_CHARS, measured.c.upto == measured.c.chars)  # or is the first
     return select(measured.c.id).where(fits).cte("chosen")
+
+
+def _free() -> ColumnElement[bool]:
+    """Nobody holds the post, by the database's clock.
+
+    A lease that ends later than any can was given before that clock was put back: the post would wait for hours.
+    """
+    until = Post.scoring_lease_until
+    longest = timedelta(seconds=max(_LONGEST_LEASE_SECONDS, 2 * current().scoring_lease_seconds))
+    return or_(until.is_(None), until < func.now(), until > func.now() + longest)
 
 
 def record_scores(
@@ -125,7 +136,7 @@ def give_up(session: Session, actor: Actor, *, now: datetime, limit: int = 100) 
             _WANTED,
             _TRIED,
             Post.scoring_attempts >= current().scoring_attempts,
-            Post.scoring_lease_until < func.now(),
+            _free(),
         )
         .order_by(Post.id)
         .limit(limit)
@@ -142,13 +153,12 @@ def give_up(session: Session, actor: Actor, *, now: datetime, limit: int = 100) 
 
 def lanes_with_work(session: Session) -> list[Lane]:
     """Lanes where a post waits that nobody holds: for the sweep."""
-    free = or_(Post.scoring_lease_until.is_(None), Post.scoring_lease_until < func.now())
     found = []
     for lane in Lane:
         wanted = select(Post.id).where(
             _WANTED,
             Post.lane == lane.value,
-            free,
+            _free(),
             Post.scoring_attempts < current().scoring_attempts,
         )
         if session.scalar(wanted.limit(1)) is not None:

@@ -40,6 +40,8 @@ TOOL_VERSION = f"triage-capture 1.0, httpcore {version('httpcore')}, selectolax 
 #: A fetch is bounded by ``capture_seconds``; storing and recording what came may take this much longer.
 _LEASE_MARGIN = timedelta(seconds=45)
 _FIRST_RETRY_SECONDS = 30
+#: Neither a lease nor a wait for the next attempt reaches further ahead; see ``_free``.
+_FARTHEST = timedelta(minutes=10)
 NOT_FINISHED = "not_finished"
 NOT_STORED = "not_stored"
 
@@ -192,10 +194,12 @@ class Claimed:
 
 
 def _free(now: datetime) -> ColumnElement[bool]:
+    """It waits, nobody holds it, and its time has come. A time too far ahead is one of a clock since put back."""
+    farthest = now + max(_FARTHEST, 2 * timedelta(seconds=current().capture_seconds))
     return and_(
         Capture.status == CaptureStatus.WANTED.value,
-        or_(Capture.lease_until.is_(None), Capture.lease_until < now),
-        or_(Capture.not_before.is_(None), Capture.not_before <= now),
+        or_(Capture.lease_until.is_(None), Capture.lease_until < now, Capture.lease_until > farthest),
+        or_(Capture.not_before.is_(None), Capture.not_before <= now, Capture.not_before > farthest),
     )
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -34,17 +35,18 @@ _WATCH_SECONDS = 1
 
 logger = logging.getLogger(__name__)
 _busy_since: datetime | None = None
+_busy_from: float | None = None  # the same in seconds of time.monotonic(), which no clock that is set can move
 
 
 @contextmanager
 def busy() -> Iterator[None]:
     """Mark the working thread busy with one batch."""
-    global _busy_since
-    _busy_since = datetime.now(UTC)
+    global _busy_since, _busy_from
+    _busy_since, _busy_from = datetime.now(UTC), time.monotonic()
     try:
         yield
     finally:
-        _busy_since = None
+        _busy_since = _busy_from = None
 
 
 @contextmanager
@@ -98,8 +100,8 @@ def _end_if_hung() -> None:
     The batch's lease runs out and another worker takes it. A hang that keeps even this thread from running
     is seen by the supervisor, from the beats that stop.
     """
-    since = _busy_since
-    if since is not None and datetime.now(UTC) - since > timedelta(seconds=current().hung_after_seconds):
+    since = _busy_from
+    if since is not None and time.monotonic() - since > current().hung_after_seconds:
         logger.error("hung in one batch; ending", extra={"seconds": current().hung_after_seconds})
         os._exit(HUNG)
 

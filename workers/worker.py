@@ -7,11 +7,13 @@ the model for each job. What RQ then lacks, a hard stop for a job that hangs, th
 
 import logging
 import time
+from contextlib import suppress
 
 from redis.exceptions import RedisError
 from rq import SimpleWorker
 
 from triage import queue
+from triage.domain.errors import Unavailable
 from triage.queue import Bell
 from triage.settings import current
 from workers import beats, jobs
@@ -21,16 +23,27 @@ logger = logging.getLogger(__name__)
 _LONGEST_WAIT_SECONDS = 10.0
 
 
+class ModelUnusable(Unavailable):
+    """The classifiers cannot be loaded; posts wait for a worker that can."""
+
+    title = "The model cannot be used"
+
+
 def run(bell: Bell, *, burst: bool = False, name: str | None = None) -> None:
-    """Work until told to stop (or, with ``burst``, until nothing rings). Waits for Redis before it loads anything."""
+    """Work until told to stop (or, with ``burst``, until nothing rings). Waits for Redis before it loads anything.
+
+    Raises:
+        ModelUnusable: a file of the model is missing, altered or does not fit.
+    """
     _wait_for_redis()
     settings = current()
     if settings.scoring_lease_seconds <= settings.hung_after_seconds:
         logger.warning("the scoring lease is not longer than a worker may be busy: posts may be scored twice")
     if bell is not Bell.CAPTURE:
-        loaded = jobs.pipeline()
-        logger.info("pipeline loaded", extra={"pipeline": loaded.version, "lane": str(bell)})
+        logger.info("pipeline loaded", extra={"pipeline": _load_pipeline(), "lane": str(bell)})
     with beats.beating(name or f"worker-{bell}", str(bell)):
+        with suppress(RedisError, OSError):
+            queue.answer(bell)  # a worker that was killed may have left it ringing, and nobody rings twice
         queue.ring(bell)  # whatever waited while nobody worked
         waiting = queue.waiting_connection()
         worker = SimpleWorker(
@@ -41,6 +54,14 @@ def run(bell: Bell, *, burst: bool = False, name: str | None = None) -> None:
             maintenance_interval=60,
         )
         worker.work(burst=burst, logging_level="WARNING")
+
+
+def _load_pipeline() -> str:
+    """Load the classifiers; their version."""
+    try:
+        return jobs.pipeline().version
+    except Exception as error:  # whoever notices says it differently: our own check, safetensors, torch
+        raise ModelUnusable(f"The model cannot be used, so that this lane's posts wait: {error}") from error
 
 
 def _wait_for_redis() -> None:

@@ -15,7 +15,8 @@ from triage.db.session import engine
 from triage.settings import current
 from workers.embedded import EmbeddedServers
 
-_NAMES = ("TRIAGE_DATABASE_URL", "TRIAGE_REDIS_URL", "TRIAGE_DATA_DIR")
+#: What a worker did not finish is taken again after seconds, not after minutes.
+_IMPATIENT = {"TRIAGE_SCORING_LEASE_SECONDS": "3", "TRIAGE_SCORING_RETRY_SECONDS": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,12 @@ def servers() -> Iterator[EmbeddedServers]:
     folder = Path(tempfile.mkdtemp(prefix="triage-fault-"))
     folder.chmod(0o711)
     with EmbeddedServers(folder / "servers") as running:
-        addresses = (running.database_url, running.redis_url, str(folder / "data"))
-        with _settings(dict(zip(_NAMES, addresses, strict=True))):
+        addresses = {
+            "TRIAGE_DATABASE_URL": running.database_url,
+            "TRIAGE_REDIS_URL": running.redis_url,
+            "TRIAGE_DATA_DIR": str(folder / "data"),
+        }
+        with _settings(addresses | _IMPATIENT):
             upgrade()
             yield running
     shutil.rmtree(folder)

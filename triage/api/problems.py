@@ -21,6 +21,8 @@ _IN_THE_WAY = ("40P01", "40001", "55P03")
 #: Classes of SQLSTATEs of a server that breaks the connection, shuts down or has no connection left.
 _AWAY = ("08", "57", "53300")
 _UNIQUE = "23505"
+#: A standby, or a database that its operator made read-only: to the driver an error of the program, to us a server's.
+_READ_ONLY = "25006"
 
 
 def body(error: TriageError) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def of_failure(error: Exception) -> TriageError:
         return Unavailable("Two requests stood in each other's way; nothing was stored, send it again")
     if state == _UNIQUE:
         return Conflict("The same thing arrived twice at once; send it again")
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError) or state == _READ_ONLY:
         cannot = "be reached" if state is None or state.startswith(_AWAY) else "do this now"
         return Unavailable(f"The database cannot {cannot}; nothing was stored, try again")
     unforeseen = TriageError("The service made a mistake; nothing was stored. Please tell its operator")
