@@ -64,7 +64,7 @@ def process(log: Path) -> Iterator[Scorer]:
 
 
 def _await_ready(scorer: Scorer, child: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while True:
         assert child.poll() is None, scorer.log.read_text()
         assert time.monotonic() < deadline, scorer.log.read_text()
