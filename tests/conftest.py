@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from tests.people import People, add_people
-from triage import queue
+from triage import backlog, queue
 from triage.db import Base
 from triage.db.migrate import upgrade
 from triage.db.session import engine, session_factory
@@ -47,6 +47,7 @@ def database(servers: EmbeddedServers) -> EmbeddedServers:
             connection.execute(table.delete())
     queue.connection().flushdb()
     queue.forget_failure()
+    backlog.forget_measurement()
     return servers
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from triage import accounts, audit, cases, queue
+from triage import accounts, audit, backlog, cases, queue
 from triage.audit import Actor, Entry
 from triage.db import Capture, Case, Partner, Post, Report
 from triage.db.base import new_id
@@ -68,8 +68,11 @@ def accept_reports(
     """Accept reports, in the order given. Commit to make it true; nothing is half-stored.
 
     Raises:
+        BacklogFull: too much waits already, they come by the bulk lane, and not all of them are urgent.
         QuotaExceeded: the partner's quota does not allow them.
     """
+    if lane is Lane.BULK and not all(report.urgent for report in reports):
+        backlog.check_room(session, now=now)
     try:
         with session.begin_nested():
             return _accept(session, reporter, reports, lane, now, justification)

@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     #: a worker may be busy before it is killed, or a slow worker's posts are scored twice and then given up.
     scoring_lease_seconds: int = Field(180, ge=2)
     scoring_attempts: int = Field(3, ge=1)
+    #: Seconds, about, before posts are tried again when the model fails on all; four times as long after each attempt.
+    scoring_retry_seconds: float = Field(10.0, ge=0)
+    #: Bulk intake is refused while more posts wait for scores than this, or one of the bulk lane for longer than that.
+    backlog_limit: int = Field(200_000, ge=1)
+    backlog_age_minutes: int = Field(240, ge=1)
     #: A worker busy with one batch for longer than this is hung and is killed.
     hung_after_seconds: int = Field(120, ge=5)
     torch_threads: int = Field(1, ge=1)

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import json
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,19 +11,28 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import typer
 from rich.progress import Progress
 from sqlalchemy import select
 
 from triage import accounts, intake
 from triage.db import Partner
 from triage.db.session import transaction
-from triage.domain.errors import InvalidInput, NotFound, QuotaExceeded
+from triage.domain.errors import BacklogFull, InvalidInput, Later, NotFound, TriageError
 from triage.domain.words import Lane
 from triage.intake import Reporter
 from triage.new_report import NewReport, from_json, parse
 
 _CHUNK = 1000
+#: While too much waits for scores, a waiting import looks again after so many seconds.
+_LOOK_AGAIN_SECONDS = 2.0
 csv.field_size_limit(1_000_000)
+
+
+class Stopped(TriageError):
+    """Somebody stopped an import that waited."""
+
+    title = "Stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +45,63 @@ class Outcome:
     rejects: Path
 
 
-def import_file(file: Path, *, partner_name: str, rejects: Path) -> Outcome:
+def import_file(file: Path, *, partner_name: str, rejects: Path, from_line: int = 1, wait: bool = True) -> Outcome:
     """Import ``file``; rows that are refused go to ``rejects`` with their line number and reason.
 
     Chunks of 1,000 rows commit one by one: after a crash, import the file again. Rows that carry an
     ``external_id`` are then recognised and not counted twice.
 
+    Args:
+        from_line: where to go on; lines before it are left out, and ``rejects`` keeps what it holds.
+        wait: for room, when too much waits for scores already; otherwise stop.
+
     Raises:
+        BacklogFull, QuotaExceeded, Stopped: after how many rows, and where to go on.
         InvalidInput: ``rejects`` is the file itself.
         NotFound: no such partner.
-        QuotaExceeded: after how many rows, and where to go on.
     """
     if rejects.resolve() == file.resolve():
         raise InvalidInput("The rejects would overwrite the file itself; name another with --rejects", field="rejects")
     accepted = duplicates = refused = 0
     with file.open("rb") as source, Progress(transient=True) as progress:
-        rejects.unlink(missing_ok=True)
+        if from_line == 1:
+            rejects.unlink(missing_ok=True)
         bar = progress.add_task("Importing", total=file.stat().st_size)
-        rows = _rows(file, source)
+        rows = (row for row in _rows(file, source) if row[0] >= from_line)
         while chunk := list(islice(rows, _CHUNK)):
             good, bad = _parse(chunk)
             try:
-                known = _accept(partner_name, good)
-            except QuotaExceeded as error:
-                done = f"{accepted:,} rows are stored; go on from line {chunk[0][0]:,} when there is quota again"
-                raise QuotaExceeded(f"{error.detail}. {done}", retry_after=error.retry_after) from None
+                known = _accept_in_time(partner_name, good, wait=wait)
+            except (Later, Stopped) as error:
+                why = error.why if isinstance(error, BacklogFull) else error.detail
+                error.detail = f"{why}. {accepted:,} rows are stored; go on later with --from-line {chunk[0][0]}"
+                error.args = (error.detail,)
+                raise
             accepted += len(good)
             duplicates += known
             refused += len(bad)
             _write_rejects(rejects, bad)
             progress.update(bar, completed=source.tell())
     return Outcome(accepted, duplicates, refused, rejects)
+
+
+def _accept_in_time(partner_name: str, reports: list[NewReport], *, wait: bool) -> int:
+    """Accept reports as soon as there is room; returns how many were known."""
+    said = ""
+    while True:
+        try:
+            return _accept(partner_name, reports)
+        except BacklogFull as error:
+            if not wait:
+                raise
+            why = error.why
+        try:  # nothing is half done here: a safe place to be stopped
+            if not said:
+                said = f"{why}: waiting until there is room (Ctrl-C stops; `triage doctor` says more)"
+                typer.echo(said, err=True)
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        except KeyboardInterrupt:
+            raise Stopped("Stopped while waiting for room") from None
 
 
 def _rows(file: Path, source: BinaryIO) -> Iterator[tuple[int, Any]]:

@@ -107,7 +107,7 @@ def test_quota_in_mid_file_says_where_to_go_on(tmp_path: Path, session: Session,
 
     result = CliRunner().invoke(app, ["import", str(file), "--partner", "Chirper"])
 
-    assert "1,000 rows are stored; go on from line 1,001" in str(result.exception)
+    assert "1,000 rows are stored; go on later with --from-line 1001" in str(result.exception)
     assert session.scalar(select(func.count()).select_from(Report)) == 1000
 
 

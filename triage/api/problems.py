@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from triage.domain.errors import Conflict, NotAuthenticated, QuotaExceeded, TriageError, Unavailable
+from triage.domain.errors import Conflict, Later, NotAuthenticated, TriageError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def body(error: TriageError) -> dict[str, Any]:
 def answer(error: TriageError) -> JSONResponse:
     """A refusal as an HTTP answer."""
     headers = {}
-    if isinstance(error, QuotaExceeded):
+    if isinstance(error, Later):
         headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, Unavailable):
         headers["Retry-After"] = str(_RETRY_SECONDS)

@@ -11,7 +11,9 @@
     │   └── IdempotencyMismatch    the same key came with another body
     ├── TooLarge              413
     ├── GateClosed            422  a rule of the code book forbids this decision
-    ├── QuotaExceeded         429
+    ├── Later                 429  says after how many seconds to send it again
+    │   ├── QuotaExceeded
+    │   └── BacklogFull            too much waits for scores to accept bulk intake
     └── Unavailable           503
 
 An error carries what a client may see and nothing else: never post text.
@@ -77,13 +79,26 @@ class GateClosed(TriageError):
     title = "Decision not allowed by the code book"
 
 
-class QuotaExceeded(TriageError):
+class Later(TriageError):
     status = 429
-    title = "Quota used up"
+    title = "Too much at once"
 
     def __init__(self, detail: str, *, retry_after: int, field: str | None = None) -> None:
         super().__init__(detail, field=field)
         self.retry_after = retry_after
+
+
+class QuotaExceeded(Later):
+    title = "Quota used up"
+
+
+class BacklogFull(Later):
+    title = "Too much is waiting"
+
+    def __init__(self, why: str, *, retry_after: int) -> None:
+        still = "Single reports are still accepted, and batches in which every report is urgent"
+        super().__init__(f"{why}. Nothing of this was stored: send it again later. {still}", retry_after=retry_after)
+        self.why = why
 
 
 class Unavailable(TriageError):
