@@ -1,12 +1,13 @@
 """From a post that wants scores to a case that is open: claim under a lease, record, or give up openly."""
 
+import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, and_, func, literal, or_, select, update
+from sqlalchemy import CTE, ColumnElement, Interval, and_, bindparam, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,13 @@ from triage.settings import current
 
 #: Recorded as the pipeline version of a post that no pipeline could score.
 NO_PIPELINE = "none"
+#: Why a post was given up, as a person reads it.
+FAILED = "the classifier failed on every post at the time"
+FAILED_ON_THIS = "the classifier failed on this post, and on no other"
+NOT_FINISHED = "the worker did not finish: it was killed, or it hung"
+#: Each wait before another attempt is so many times the one before it, up to the longest.
+_LONGER = 4.0
+_LONGEST_WAIT_SECONDS = 300.0
 #: A batch is taken up to this many characters, so that long posts do not make it outlast its lease.
 BATCH_CHARS = 200_000
 #: Nobody takes a post for longer; see ``_free``.
@@ -44,8 +52,9 @@ class Claimed:
 def claim_posts(session: Session, lane: Lane, *, limit: int, lease_seconds: int, retry: bool = False) -> list[Claimed]:
     """Take up to ``limit`` posts that want scores, and no more than ``BATCH_CHARS`` of text unless in one post.
 
-    Another worker skips locked rows and sees the lease afterwards. ``retry`` takes posts whose first worker
-    did not finish; they are taken one by one, so that a post which kills its worker takes no other with it.
+    Another worker skips locked rows and sees the lease afterwards. ``retry`` takes posts whose worker did not
+    finish; take them one by one, so that a post which kills its worker takes no other with it. Either way a post
+    is taken only when it is due.
     """
     chosen = _chosen(lane, limit=limit, retry=retry)
     lease = uuid.uuid4()
@@ -69,8 +78,7 @@ def _chosen(lane: Lane, *, limit: int, retry: bool) -> CTE:
         .where(
             _WANTED,
             Post.lane == lane.value,
-            _free(),
-            _TRIED if retry else Post.scoring_attempts == 0,
+            _due(retry=retry),
             Post.scoring_attempts < current().scoring_attempts,
         )
         .order_by(Post.id)
@@ -94,6 +102,28 @@ def _free() -> ColumnElement[bool]:
     return or_(until.is_(None), until < func.now(), until > func.now() + longest)
 
 
+def _due(*, retry: bool) -> ColumnElement[bool]:
+    """Nobody holds the post, and it has waited long enough since the last attempt.
+
+    Without a lease, ``scoring_lease_until`` says until when the post was put off. A lease that ran out was that of a
+    worker which did not finish (``retry``): nobody was left to put the post off, so its wait is worked out here, as a
+    part of the lease, scattered by a part of the post's id.
+    """
+    if not retry:
+        return and_(Post.scoring_lease.is_(None), _free())
+    scatter = 0.5 + func.abs(func.uuid_hash(Post.id) % 1000) / 1000.0
+    seconds = current().scoring_lease_seconds / 10 * func.power(_LONGER, Post.scoring_attempts - 1) * scatter
+    wait = func.make_interval(0, 0, 0, 0, 0, 0, func.least(seconds, _LONGEST_WAIT_SECONDS), type_=Interval)
+    waited = or_(Post.scoring_lease_until < func.now() - wait, Post.scoring_lease_until > func.now())
+    return and_(_TRIED, Post.scoring_lease.is_not(None), _free(), waited)
+
+
+def _wait(attempts: int) -> timedelta:
+    """Until the next attempt: about 10 seconds after the first one, about 40 after the second. Scattered by a half."""
+    seconds = current().scoring_retry_seconds * _LONGER ** (attempts - 1) * secrets.SystemRandom().uniform(0.5, 1.5)
+    return timedelta(seconds=min(seconds, _LONGEST_WAIT_SECONDS))
+
+
 def record_scores(
     session: Session,
     actor: Actor,
@@ -106,18 +136,51 @@ def record_scores(
 
     A post whose lease another worker took over meanwhile is left to that worker: nothing is recorded twice.
     """
-    held = or_(*(and_(Post.id == claim.post_id, Post.scoring_lease == claim.lease) for claim, _ in scored))
-    mine = set(
-        session.scalars(
-            select(Post.id)
-            .where(held, Post.scoring == ScoringStatus.WANTED.value)
-            .order_by(Post.id)
-            .with_for_update(key_share=True)
-        )
-    )
+    mine = _still_held(session, [claim for claim, _ in scored])
     items = {claim.post_id: scores for claim, scores in scored if claim.post_id in mine}
     _record(session, actor, items, pipeline_version=pipeline_version, scoring=ScoringStatus.DONE, now=now)
     return len(items)
+
+
+def record_failures(
+    session: Session, actor: Actor, failed: Sequence[Claimed], *, try_again: bool, now: datetime
+) -> int:
+    """The model failed on these posts: put them off, or give them up. Returns how many were given up.
+
+    A post whose lease another worker took over is left to that worker.
+
+    Args:
+        try_again: it fails on every post, so that later may be better; not, where it fails on these alone. After the
+            last attempt they are given up all the same.
+    """
+    attempts = _still_held(session, failed)
+    last = current().scoring_attempts if try_again else 0
+    spent = {post_id: made for post_id, made in attempts.items() if made >= last}
+    later = [{"post": post_id, "wait": _wait(made)} for post_id, made in attempts.items() if post_id not in spent]
+    if later:
+        again = (
+            update(Post)
+            .where(Post.id == bindparam("post"))
+            .values(scoring_lease=None, scoring_lease_until=func.now() + bindparam("wait", type_=Interval))
+        )
+        session.connection().execute(again, later)
+    if spent:
+        _give_up(session, actor, spent, FAILED if try_again else FAILED_ON_THIS, now=now)
+    return len(spent)
+
+
+def _still_held(session: Session, claims: Iterable[Claimed]) -> dict[uuid.UUID, int]:
+    """Attempts by post id, of the posts that are still ours; their rows are locked, in one order."""
+    held = [and_(Post.id == claim.post_id, Post.scoring_lease == claim.lease) for claim in claims]
+    if not held:
+        return {}
+    rows = session.execute(
+        select(Post.id, Post.scoring_attempts)
+        .where(or_(*held), Post.scoring == ScoringStatus.WANTED.value)
+        .order_by(Post.id)
+        .with_for_update(key_share=True)
+    )
+    return dict(rows.all())
 
 
 def open_without_scores(
@@ -130,8 +193,8 @@ def open_without_scores(
 
 def give_up(session: Session, actor: Actor, *, now: datetime, limit: int = 100) -> int:
     """Open the cases of posts that were tried often enough and never finished; returns how many."""
-    stuck = session.scalars(
-        select(Post.id)
+    stuck = session.execute(
+        select(Post.id, Post.scoring_attempts)
         .where(
             _WANTED,
             _TRIED,
@@ -141,29 +204,32 @@ def give_up(session: Session, actor: Actor, *, now: datetime, limit: int = 100) 
         .order_by(Post.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
-    ).all()
-    if stuck:
-        open_without_scores(session, actor, stuck, NotAssessed.MODEL_FAILED, now=now)
-        session.add_all(
-            DeadLetter(object_type="post", object_id=post_id, reason="the classifier did not finish")
-            for post_id in stuck
-        )
-    return len(stuck)
+    )
+    attempts = dict(stuck.all())
+    if attempts:
+        _give_up(session, actor, attempts, NOT_FINISHED, now=now)
+    return len(attempts)
+
+
+def _give_up(session: Session, actor: Actor, attempts: dict[uuid.UUID, int], reason: str, *, now: datetime) -> None:
+    """Open the cases of these posts, whose rows the caller holds, for a person, and say so on the list."""
+    open_without_scores(session, actor, list(attempts), NotAssessed.MODEL_FAILED, now=now)
+    session.add_all(DeadLetter(object_type="post", object_id=post_id, reason=reason) for post_id in attempts)
 
 
 def lanes_with_work(session: Session) -> list[Lane]:
     """Lanes where a post waits that nobody holds: for the sweep."""
-    found = []
-    for lane in Lane:
-        wanted = select(Post.id).where(
-            _WANTED,
-            Post.lane == lane.value,
-            _free(),
-            Post.scoring_attempts < current().scoring_attempts,
-        )
-        if session.scalar(wanted.limit(1)) is not None:
-            found.append(lane)
-    return found
+    return [lane for lane in Lane if any(_has_work(session, lane, retry=retry) for retry in (False, True))]
+
+
+def _has_work(session: Session, lane: Lane, *, retry: bool) -> bool:
+    some = select(Post.id).where(
+        _WANTED,
+        Post.lane == lane.value,
+        _due(retry=retry),
+        Post.scoring_attempts < current().scoring_attempts,
+    )
+    return session.scalar(some.limit(1)) is not None
 
 
 def _record(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: A text that every working model can read: asked only when it failed on a whole batch.
+_PLAIN = "See you at the station at noon, I will bring the sandwiches."
 #: After this many seconds a drain rings again and returns, so that a stop or a signal is never far away.
 _SLICE_SECONDS = 2.0
 
@@ -53,16 +55,28 @@ def wordless() -> Iterator[None]:
         raise JobFailed(type(error).__name__) from None
 
 
+class ModelFails(Exception):
+    """The model fails on every text. What it failed on was put off."""
+
+
 @wordless()
 def classify(lane_name: str) -> None:
-    """Score what waits in a lane, in batches, until nothing is left or the time slice is over."""
+    """Score what waits in a lane, in batches, until nothing is left or the time slice is over.
+
+    While the model fails on everything one batch is tried for each ring of the sweep, once a second, and not one
+    after another: the posts behind it keep their attempts for when it works again.
+    """
     lane = Lane(lane_name)
     bell = Bell(lane_name)
     queue.answer(bell)  # first: whatever arrives from now on rings again
     until = time.monotonic() + _SLICE_SECONDS
     while time.monotonic() < until:
-        fresh = _classify_some(lane, limit=current().batch_size, retry=False)
-        retried = _classify_some(lane, limit=1, retry=True)
+        try:
+            fresh = _classify_some(lane, limit=current().batch_size, retry=False)
+            retried = _classify_some(lane, limit=1, retry=True)
+        except ModelFails:
+            logger.error("the model fails on every text", extra={"lane": lane_name})
+            return
         if fresh + retried == 0:
             return
     queue.ring(bell)
@@ -78,10 +92,25 @@ def _classify_some(lane: Lane, *, limit: int, retry: bool) -> int:
         return 0
     with beats.busy():
         scored = score_each(pipeline(), claims)
-        actor = audit.system(f"pipeline {pipeline().version}")
+        failed = [claim for claim, scores in scored if scores.not_assessed is NotAssessed.MODEL_FAILED]
+        done = [one for one in scored if one[1].not_assessed is not NotAssessed.MODEL_FAILED]
+        version, now = pipeline().version, datetime.now(UTC)
+        actor = audit.system(f"pipeline {version}")
+        fails = bool(failed) and not done and not _works(pipeline())
         with transaction() as session:
-            assessment.record_scores(session, actor, scored, pipeline_version=pipeline().version, now=datetime.now(UTC))
+            assessment.record_scores(session, actor, done, pipeline_version=version, now=now)
+            assessment.record_failures(session, actor, failed, try_again=fails, now=now)
+        if fails:
+            raise ModelFails
     return len(claims)
+
+
+def _works(scorer: "Pipeline") -> bool:
+    try:
+        return scorer.score([_PLAIN])[0].not_assessed is not NotAssessed.MODEL_FAILED
+    except Exception as error:  # noqa: BLE001 -- any failure of a model is an answer here
+        logger.error("the model failed on a plain text", extra={"reason": type(error).__name__})
+        return False
 
 
 def score_each(scorer: "Pipeline", claims: Sequence[Claimed]) -> list[tuple[Claimed, Scores]]:

@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 
 from tests.factories import NOT_ASSESSED, accept, open_case, scores
 from tests.people import People
-from triage import assessment, audit, cases
+from triage import assessment, audit, cases, queue
 from triage.assessment import Claimed
 from triage.db import AssessmentRow, Case, DeadLetter, Event, Post, PostScores
 from triage.db.session import engine, session_factory
 from triage.domain.scores import Scores
 from triage.domain.words import Lane
+from triage.queue import Bell
+from triage.settings import current
 from workers import jobs, schedule
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -77,7 +79,7 @@ def test_late_result_is_left_to_the_worker_that_took_over(session: Session, peop
     accept(session, people)
     session.commit()
     slow = claim(session)
-    session.execute(update(Post).values(scoring_lease_until=func.now() - timedelta(seconds=1)))
+    session.execute(update(Post).values(scoring_lease_until=func.now() - timedelta(seconds=60)))
     session.commit()
     quick = claim(session, retry=True)
 
@@ -93,7 +95,7 @@ def test_post_that_kills_its_worker_is_retried_alone_and_then_given_up(session: 
     session.commit()
     claim(session)  # and the worker dies
     for _ in range(2):
-        session.execute(update(Post).values(scoring_lease_until=func.now() - timedelta(seconds=1)))
+        session.execute(update(Post).values(scoring_lease_until=func.now() - timedelta(minutes=5)))
         session.commit()
         assert len(claim(session, retry=True, limit=1)) == 1
 
@@ -198,8 +200,6 @@ def test_overdue_case_moves_up_one_band_but_never_to_p0(session: Session, people
 
 @pytest.mark.parametrize("flushed", [True, False])
 def test_sweep_rings_for_work_that_nobody_heard(session: Session, people: People, flushed: bool) -> None:
-    from triage import queue
-    from triage.queue import Bell
 
     accept(session, people)
     session.commit()
@@ -209,3 +209,130 @@ def test_sweep_rings_for_work_that_nobody_heard(session: Session, people: People
     schedule.sweep(session, NOW)
 
     assert queue.rq_queue(Bell.LIVE).count == 1
+
+
+def test_post_of_a_dead_worker_waits_longer_after_each_attempt(session: Session, people: People) -> None:
+    """Between half and one and a half times a tenth of the lease, then four times that."""
+    for n in range(40):
+        accept(session, people, text=f"post {n}")
+    session.commit()
+    claim(session, limit=40)  # and the worker dies
+    tenth = current().scoring_lease_seconds / 10
+
+    def due(attempts: int, seconds: float) -> int:
+        ago = func.now() - timedelta(seconds=seconds)
+        session.execute(update(Post).values(scoring_lease_until=ago, scoring_attempts=attempts))
+        found = len(assessment.claim_posts(session, Lane.LIVE, limit=40, lease_seconds=60, retry=True))
+        session.rollback()
+        return found
+
+    first = [due(1, tenth * part) for part in (0.45, 1.0, 1.55)]
+    second = [due(2, 4 * tenth * part) for part in (0.45, 1.0, 1.55)]
+
+    assert (first[0], first[2], second[0], second[2]) == (0, 40, 0, 40)
+    assert 5 < first[1] < 35, "they are not scattered"
+    assert second[1] == first[1]
+
+
+class Broken:
+    """A model that fails on everything until it is mended."""
+
+    version = "t"
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.mended = False
+
+    def score(self, texts: Sequence[str]) -> list[Scores]:
+        self.calls += 1
+        if not self.mended:
+            raise RuntimeError("broken")
+        return [scores() for _ in texts]
+
+
+def run_lane(monkeypatch: pytest.MonkeyPatch, model: object) -> None:
+    monkeypatch.setattr(jobs, "pipeline", lambda: model)
+    jobs.classify(str(Lane.LIVE))
+
+
+def make_due(session: Session) -> None:
+    session.rollback()
+    session.execute(update(Post).values(scoring_lease_until=func.now() - timedelta(seconds=1)))
+    session.commit()
+
+
+def test_model_that_fails_on_everything_is_not_stormed(
+    session: Session, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(40):
+        accept(session, people, text=f"post {n}")
+    session.commit()
+    queue.connection().flushdb()
+    model = Broken()
+
+    run_lane(monkeypatch, model)
+
+    assert model.calls == 2 * 32 - 1 + 1  # one batch by halves, and the plain text; the other eight are left alone
+    tried = select(func.count()).where(Post.scoring_attempts == 1)
+    assert session.scalar(tried) == 32
+    assert queue.rq_queue(Bell.LIVE).count == 0  # the next try is the sweep's
+    waits = session.scalars(
+        select(func.extract("epoch", Post.scoring_lease_until - func.now())).where(Post.scoring_attempts == 1)
+    ).all()
+    assert 3 < min(waits) < max(waits) < 15
+    assert len(set(waits)) > 16
+    assert session.scalars(select(Case.status).distinct()).all() == ["waiting"]
+    run_lane(monkeypatch, model)
+    run_lane(monkeypatch, model)
+    session.rollback()
+    assert set(session.scalars(select(Post.scoring_attempts))) == {1}  # none of them is due
+
+
+def test_posts_that_were_put_off_are_scored_together_when_the_model_works_again(
+    session: Session, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(32):
+        accept(session, people, text=f"post {n}")
+    session.commit()
+    model = Broken()
+    run_lane(monkeypatch, model)
+    make_due(session)
+    model.mended, model.calls = True, 0
+
+    run_lane(monkeypatch, model)
+
+    assert model.calls == 1
+    assert set(session.scalars(select(Case.assessed))) == {True}
+    assert session.scalar(select(func.count()).select_from(DeadLetter)) == 0
+
+
+def test_posts_are_given_up_when_the_model_never_works_again(
+    session: Session, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        accept(session, people, text=f"post {n}")
+    session.commit()
+
+    waits = []
+    for _ in range(3):
+        make_due(session)
+        run_lane(monkeypatch, Broken())
+        waits.append(session.scalar(select(func.extract("epoch", func.min(Post.scoring_lease_until) - func.now()))))
+
+    assert 3 < waits[0] < 15 < waits[1] < 61
+    assert waits[2] is None
+    assert set(session.scalars(select(Case.assessed))) == {False}
+    assert set(session.scalars(select(Case.status))) == {"open"}
+    assert session.scalars(select(DeadLetter.reason)).all() == [assessment.FAILED] * 3
+
+
+def test_post_that_alone_breaks_the_model_goes_to_a_person_at_once(
+    session: Session, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(session, people, text="post 4")
+    session.commit()
+
+    run_lane(monkeypatch, PoisonedBy("post 4"))
+
+    assert session.scalars(select(Case.assessed)).all() == [False]
+    assert session.scalars(select(DeadLetter.reason)).all() == [assessment.FAILED_ON_THIS]
