@@ -1,5 +1,6 @@
 """What workers do, in threads of the test and with scores of its own: for faults that no model has a part in."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -25,9 +26,9 @@ Answer = TypeVar("Answer")
 _SYSTEM = audit.system("tests")
 
 
-def accept(people: People, texts: Sequence[str], *, lane: Lane = Lane.BULK) -> list[str]:
+def accept(people: People, texts: Sequence[str | None], *, lane: Lane = Lane.BULK, **changes: object) -> list[str]:
     """Reports accepted from the first partner, committed; their ids."""
-    reports = [NewReport.model_validate(report(text=text)) for text in texts]
+    reports = [NewReport.model_validate(report(text=text) | changes) for text in texts]
     reporter = Reporter(accounts.partner_actor(people.partner), partner=people.partner)
     with transaction() as session:
         accepted = intake.accept_reports(session, reporter, reports, lane=lane, now=datetime.now(UTC))
@@ -49,7 +50,7 @@ def _scores_of(text: str) -> Scores:
     return scores(review=0.9, TTL=0.9) if text else Scores(not_assessed=NotAssessed.EMPTY)
 
 
-def work(lane: Lane = Lane.BULK, *, limit: int = 7) -> int:
+def work(lane: Lane = Lane.BULK, *, limit: int = 32) -> int:
     """One turn of a worker; how many batches the database broke."""
     broken = 0
     for retry, most in ((False, limit), (True, 1)):
@@ -61,11 +62,12 @@ def work(lane: Lane = Lane.BULK, *, limit: int = 7) -> int:
     return broken
 
 
-def work_until_all_open(lane: Lane = Lane.BULK) -> int:
+def work_until_all_open(*lanes: Lane, seconds: float = 60) -> int:
     """A worker's life; how many batches the database broke."""
-    broken = 0
+    broken, until = 0, time.monotonic() + seconds
     while not all_open():
-        broken += work(lane)
+        assert time.monotonic() < until, f"cases still wait after {seconds} s"
+        broken += sum(work(lane) for lane in lanes or (Lane.BULK,))
     return broken
 
 

@@ -58,8 +58,6 @@ def test_post_of_a_dead_worker_does_not_wait_for_the_old_time(people: People) ->
 
     with transaction() as session:
         assert schedule.sweep(session, datetime.now(UTC)) == 1
-    while hands.work():
-        raise AssertionError("the database broke a batch")
     hands.work_until_all_open()
 
     assert_kept(accepted)
