@@ -160,8 +160,10 @@ def main(
     rows, outcomes = targets.of_suite(pipeline)
     report: Report = {"pipeline": pipeline.version, "policy": policy.CURRENT.version, "split": split.value}
     if not only_suite:
-        posts = split_posts(read_corpus(corpus))[split]
-        scores = pipeline.score([post.text for post in posts])
+        held_out = split_posts(read_corpus(corpus))[split]
+        read = [(post, said) for post, said in zip(held_out, pipeline.score([p.text for p in held_out]), strict=True)]
+        posts, scores = [post for post, said in read if said.assessed], [said for _, said in read if said.assessed]
+        report["not_assessed"] = len(held_out) - len(posts)
         if public is not None:
             rows += targets.of_public_sets(pipeline, public / "eval", limit=limit)
             rows += targets.of_threatgram(pipeline, public / "train", limit=limit)

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 FEWEST_POSITIVES = 8
 MIDDLE = 0.4
 #: A threshold outside these says more about the posts at hand than about those to come.
-LOWEST, HIGHEST = 0.1, 0.6
+LOWEST, HIGHEST = 0.2, 0.6
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,13 @@ class CaptureStatus(StrEnum):
     FAILED = "failed"
 
 
+class Work(StrEnum):
+    """What can be given up."""
+
+    POST = "post"
+    CAPTURE = "capture"
+
+
 class Stage(StrEnum):
     """A judgement is given before the machine's reasons are shown, and may be changed after."""
 
