@@ -30,6 +30,7 @@ class People:
     analyst: User
     approver: User
     outsider: User
+    admin: User
     partner: Partner
     partner_key: str
     other_partner: Partner
@@ -63,6 +64,7 @@ def add_people(session: Session) -> People:
         analyst=user("alex", Role.ANALYST),
         approver=user("ada", Role.APPROVER),
         outsider=user("olly", Role.AUDITOR),
+        admin=user("adel", Role.ADMIN),
         partner=first,
         partner_key=first_key,
         other_partner=other,

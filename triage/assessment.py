@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Interval, and_, bindparam, func, literal, or_, select, update
+from sqlalchemy import CTE, ColumnElement, Interval, Select, and_, bindparam, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from triage import cases
+from triage import cases, dead_letters
 from triage.audit import Actor
-from triage.db import AssessmentRow, Case, DeadLetter, Post, PostScores
+from triage.db import AssessmentRow, Case, Post, PostScores
 from triage.domain import policy
 from triage.domain.lifecycle import CaseEvent, CaseStatus
 from triage.domain.scores import NotAssessed, Scores
-from triage.domain.words import Lane, ScoringStatus
+from triage.domain.words import Lane, ScoringStatus, Work
 from triage.settings import current
 
 #: Recorded as the pipeline version of a post that no pipeline could score.
@@ -33,6 +33,9 @@ _LONGEST_WAIT_SECONDS = 300.0
 BATCH_CHARS = 200_000
 #: Nobody takes a post for longer; see ``_free``.
 _LONGEST_LEASE_SECONDS = 600
+
+#: What a reading of a post leaves behind, in the columns of ``PostScores``.
+_OF_A_READING = ("labels", "contexts", "review", "urgent", "evidence", "not_assessed", "versions")
 
 # Written into the statement, not sent as parameters: the planner uses a partial index only where it can read
 # the index's condition, and a plan it keeps for all parameters cannot.
@@ -214,7 +217,8 @@ def give_up(session: Session, actor: Actor, *, now: datetime, limit: int = 100) 
 def _give_up(session: Session, actor: Actor, attempts: dict[uuid.UUID, int], reason: str, *, now: datetime) -> None:
     """Open the cases of these posts, whose rows the caller holds, for a person, and say so on the list."""
     open_without_scores(session, actor, list(attempts), NotAssessed.MODEL_FAILED, now=now)
-    session.add_all(DeadLetter(object_type="post", object_id=post_id, reason=reason) for post_id in attempts)
+    for post_id, made in attempts.items():
+        dead_letters.add(session, Work.POST, post_id, reason=reason, attempts=made, now=now)
 
 
 def lanes_with_work(session: Session) -> list[Lane]:
@@ -244,18 +248,22 @@ def _record(
     if not items:
         return
     score_rows = [_scores_row(post_id, scores, pipeline_version) for post_id, scores in items.items()]
-    made = session.execute(
-        upsert(PostScores)
-        .on_conflict_do_nothing(index_elements=[PostScores.post_id, PostScores.pipeline_version])
-        .returning(PostScores.post_id, PostScores.id),
-        score_rows,
+    store = upsert(PostScores)
+    store = store.on_conflict_do_update(  # of a post that was given up, and is tried again
+        index_elements=[PostScores.post_id, PostScores.pipeline_version],
+        set_={name: store.excluded[name] for name in _OF_A_READING} | {"scored_at": func.clock_timestamp()},
+        where=PostScores.not_assessed.is_not(None),
     )
+    made = session.execute(store.returning(PostScores.post_id, PostScores.id), score_rows)
     scores_ids = dict(made.all())
     rows = session.scalars(
         select(Case).where(Case.post_id.in_(scores_ids)).order_by(Case.id).with_for_update(key_share=True)
     ).all()
+    earlier = {row.scores_id: row for row in session.scalars(_assessments_of(scores_ids.values()))}
     for case in rows:
-        _assess(session, actor, case, items[case.post_id], scores_ids[case.post_id], now)
+        scores_id = scores_ids[case.post_id]
+        row = earlier.get(scores_id) or AssessmentRow(scores_id=scores_id)
+        _assess(session, actor, case, items[case.post_id], row, now)
     session.execute(
         update(Post)
         .where(Post.id.in_(items))
@@ -278,19 +286,19 @@ def _scores_row(post_id: uuid.UUID, scores: Scores, pipeline_version: str) -> di
     }
 
 
-def _assess(session: Session, actor: Actor, case: Case, scores: Scores, scores_id: uuid.UUID, now: datetime) -> None:
-    proposal = policy.assess(scores)
-    session.add(
-        AssessmentRow(
-            case_id=case.id,
-            scores_id=scores_id,
-            policy_version=proposal.policy_version,
-            codes=list(proposal.codes),
-            tier=str(proposal.tier),
-            flagged=proposal.flagged,
-            reasons=list(proposal.reasons),
-        )
+def _assessments_of(scores_ids: Iterable[uuid.UUID]) -> Select[AssessmentRow]:
+    """What the policy of today made of scores that are now replaced."""
+    return select(AssessmentRow).where(
+        AssessmentRow.scores_id.in_(scores_ids), AssessmentRow.policy_version == policy.CURRENT.version
     )
+
+
+def _assess(session: Session, actor: Actor, case: Case, scores: Scores, row: AssessmentRow, now: datetime) -> None:
+    proposal = policy.assess(scores)
+    row.case_id, row.policy_version = case.id, proposal.policy_version
+    row.codes, row.tier, row.flagged = list(proposal.codes), str(proposal.tier), proposal.flagged
+    row.reasons = list(proposal.reasons)
+    session.add(row)
     case.flagged, case.codes, case.risk = proposal.flagged, list(proposal.codes), proposal.risk
     cases.advance(
         session,

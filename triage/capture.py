@@ -19,13 +19,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from sqlalchemy import ColumnElement, and_, case, or_, select, update
 from sqlalchemy.orm import Session
 
-from triage import accounts, audit, evidence, intake, new_report, page_text, queue, safe_fetch
+from triage import accounts, audit, dead_letters, evidence, intake, new_report, page_text, queue, safe_fetch
 from triage.audit import Actor, Entry
 from triage.db import Capture, Case, Post, Report, User
 from triage.db.session import transaction
 from triage.domain.errors import InvalidInput
 from triage.domain.lifecycle import CaseStatus
-from triage.domain.words import AcquisitionMode, CaptureStatus, Lane, Operation, Purpose, Role, ScoringStatus
+from triage.domain.words import AcquisitionMode, CaptureStatus, Lane, Operation, Purpose, Role, ScoringStatus, Work
 from triage.evidence import EvidenceAltered, EvidenceNotKept
 from triage.intake import Accepted, Reporter
 from triage.new_report import NewReport, Short, refusal
@@ -291,7 +291,7 @@ def give_up(session: Session, *, now: datetime, limit: int = 100) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for row in rows:
-        _fail(session, row, NOT_FINISHED)
+        _fail(session, row, NOT_FINISHED, now)
     return len(rows)
 
 
@@ -302,7 +302,7 @@ def _settle(claimed: Claimed, failure: str, *, retry: bool, now: datetime) -> No
         if row is None:
             return
         if not retry or row.attempts >= MAX_ATTEMPTS:
-            _fail(session, row, failure)
+            _fail(session, row, failure, now)
             return
         row.failure = failure
         row.lease = row.lease_until = None
@@ -315,10 +315,11 @@ def _delay(attempts: int) -> float:
     return _FIRST_RETRY_SECONDS * 4.0 ** (attempts - 1) * secrets.SystemRandom().uniform(0.75, 1.25)
 
 
-def _fail(session: Session, row: Capture, failure: str) -> None:
+def _fail(session: Session, row: Capture, failure: str, now: datetime) -> None:
     row.status, row.failure = str(CaptureStatus.FAILED), failure
     row.lease = row.lease_until = row.not_before = None
     _note(session, row, "capture.failed", {"reason": failure, "attempts": row.attempts})
+    dead_letters.add(session, Work.CAPTURE, row.id, reason=REASONS[failure], attempts=row.attempts, now=now)
     _send_on(session, row.post_id, PageText(""))
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import threading
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,11 +14,11 @@ import uvicorn
 from sqlalchemy import select
 
 from classifiers import cli as scoring
-from triage import accounts, audit, log
+from triage import accounts, audit, dead_letters, log
 from triage.db import Partner
 from triage.db.migrate import grant, upgrade
 from triage.db.session import transaction
-from triage.domain.errors import NotFound, TriageError
+from triage.domain.errors import InvalidInput, NotFound, TriageError
 from triage.domain.words import PartnerKind, Role
 from triage.queue import Bell
 from triage.settings import Settings, current
@@ -34,11 +35,13 @@ app = typer.Typer(
 )
 user_app = typer.Typer(no_args_is_help=True, help="People who sign in.")
 key_app = typer.Typer(no_args_is_help=True, help="Partners and their API keys.")
+dead_app = typer.Typer(no_args_is_help=True, help="What was given up, and trying it again.")
 audit_app = typer.Typer(no_args_is_help=True, help="The log that proves itself.")
 bench_app = typer.Typer(no_args_is_help=True, help="How fast this machine is at it.")
 
 app.add_typer(user_app, name="user")
 app.add_typer(key_app, name="key")
+app.add_typer(dead_app, name="dead")
 app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
 bench_app.command("score")(scoring.bench_score)
@@ -136,7 +139,7 @@ def doctor() -> None:
     for finding in findings:
         mark = {True: "ok", False: "WRONG", None: ""}[finding.ok]
         typer.echo(f"{mark:<7}{finding.name:<36}{finding.value}")
-        if finding.ok is False and finding.advice:
+        if not finding.ok and finding.advice:
             typer.echo(f"{'':<43}{finding.advice}")
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(1)
@@ -174,6 +177,45 @@ def issue_key(partner: str) -> None:
             raise NotFound(f"There is no partner called {partner}")
         key = accounts.issue_key(session, _OPERATOR, row.id, now=datetime.now(UTC))
     typer.echo(key)
+
+
+@dead_app.command("list")
+def list_dead(limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
+    """What was given up, newest first: id, case, attempts, when, why."""
+    with transaction() as session:
+        total, rows = dead_letters.count(session), dead_letters.listed(session, limit=limit)
+    for row in rows:
+        when = row.given_up_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+        often = f", given up {row.times} times" if row.times > 1 else ""
+        typer.echo(
+            f"{row.id}  case {row.case_number}  {row.work:<7}  {when}  {row.attempts} attempts{often}: {row.reason}"
+        )
+    typer.echo(f"{len(rows):,} of {total:,}")
+
+
+@dead_app.command("retry")
+def retry_dead(
+    line: Annotated[uuid.UUID | None, typer.Argument(help="The id that `triage dead list` shows")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything on the list")] = False,
+) -> None:
+    """Try again what was given up. What fails once more comes back to the list."""
+    if (line is None) is not everything:
+        raise InvalidInput("Give the id of one line, or --all")
+    now = datetime.now(UTC)
+    done = 0
+    if line is not None:
+        with transaction() as session:
+            dead_letters.retry(session, _OPERATOR, line, now=now)
+        done = 1
+    else:
+        while some := _retry_some(now):  # so many in one transaction
+            done += some
+    typer.echo(f"{done:,} to be tried again")
+
+
+def _retry_some(now: datetime) -> int:
+    with transaction() as session:
+        return dead_letters.retry_all(session, _OPERATOR, now=now)
 
 
 @audit_app.command("verify")

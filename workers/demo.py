@@ -36,6 +36,7 @@ PEOPLE = (
     _Person("ada", "Ada (approver)", (Role.APPROVER,)),
     _Person("sid", "Sid (safeguarding lead)", (Role.SAFEGUARDING,)),
     _Person("indra", "Indra (auditor)", (Role.AUDITOR,)),
+    _Person("noor", "Noor (administrator)", (Role.ADMIN,)),
 )
 #: The first one reports the demonstration posts; all of them can receive referrals.
 PARTNERS = (

@@ -8,14 +8,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from redis.exceptions import RedisError
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from triage import audit, cases, queue
-from triage.db import Capture, Case, DeadLetter, Event, Post, PostScores, Report, WorkerBeat
+from triage import audit, backlog, cases, dead_letters, queue
+from triage.db import Capture, Case, Event, Post, PostScores, Report, WorkerBeat
 from triage.domain.errors import IllegalTransition
 from triage.domain.lifecycle import CaseStatus
-from triage.domain.words import CaptureStatus, ScoringStatus
+from triage.domain.words import CaptureStatus, Lane, ScoringStatus
+from triage.settings import current
 from workers import beats
 
 #: A post that waits longer than this while nothing of its lane is scored is stuck.
@@ -63,11 +64,11 @@ def _counts(session: Session) -> list[Finding]:
     posts = _count(session, select(func.count()).select_from(Post))
     in_case = _count(session, select(func.count()).select_from(Case))
     scored = _count(session, select(func.count(func.distinct(PostScores.post_id))))
-    unassessed = _count(
-        session, select(func.count(func.distinct(PostScores.post_id))).where(PostScores.not_assessed.is_not(None))
-    )
+    unassessed = _count(session, select(func.count()).select_from(Case).where(Case.assessed.is_(False)))
     unscored = (ScoringStatus.WANTED.value, ScoringStatus.NO_TEXT.value)
-    waiting = _count(session, select(func.count()).where(Post.scoring.in_(unscored)))
+    # A post that is tried again waits too, and has its old result still.
+    new = ~exists().where(PostScores.post_id == Post.id)
+    waiting = _count(session, select(func.count()).where(Post.scoring.in_(unscored), new))
     opened = _count(session, select(func.count()).select_from(Case).where(Case.status != CaseStatus.WAITING.value))
     return [
         Finding("reports received", f"{reports:,}"),
@@ -85,12 +86,12 @@ def _counts(session: Session) -> list[Finding]:
 
 
 def _waiting(session: Session, now: datetime) -> list[Finding]:
-    waiting = _count(session, select(func.count()).where(Post.scoring == ScoringStatus.WANTED.value))
     stuck = _stuck(session, now)
     captures = _count(session, select(func.count()).where(Capture.status == CaptureStatus.WANTED.value))
-    dead = _count(session, select(func.count()).select_from(DeadLetter))
+    dead = dead_letters.count(session)
     return [
-        Finding("posts waiting for scores", f"{waiting:,}"),
+        _backlog(session, now),
+        *(_oldest(session, lane, now) for lane in Lane),
         Finding("URLs waiting to be captured", f"{captures:,}"),
         Finding(
             "stuck",
@@ -98,8 +99,32 @@ def _waiting(session: Session, now: datetime) -> list[Finding]:
             stuck == 0,
             f"waiting for more than {_age(STUCK_AFTER)} while their lane stands still",
         ),
-        Finding("given up (opened without scores)", f"{dead:,}", None if dead else True),
+        Finding(
+            "given up (opened without scores)",
+            f"{dead:,}",
+            None if dead else True,
+            "`triage dead list` says why; when the cause is mended, `triage dead retry --all`" if dead else "",
+        ),
     ]
+
+
+def _backlog(session: Session, now: datetime) -> Finding:
+    waiting = _count(session, select(func.count()).where(Post.scoring == ScoringStatus.WANTED.value))
+    value = f"{waiting:,} (bulk intake stops at {current().backlog_limit:,})"
+    why = backlog.too_much(backlog.measure(session, limit=current().backlog_limit), now=now)
+    advice = f"{why}: batches are refused and imports wait; start more workers, `triage worker bulk`" if why else ""
+    return Finding("posts waiting for scores", value, why is None, advice)
+
+
+def _oldest(session: Session, lane: Lane, now: datetime) -> Finding:
+    """A long wait is advice and no fault: whether the lane moves at all is judged by ``_stuck``."""
+    name = f"oldest post waiting in {lane}"
+    since = backlog.waiting_since(session, lane)
+    if since is None:
+        return Finding(name, "none", True)
+    if now - since <= STUCK_AFTER:
+        return Finding(name, _age(now - since), True)
+    return Finding(name, _age(now - since), None, f"its worker does not keep up: start another `triage worker {lane}`")
 
 
 def _stuck(session: Session, now: datetime) -> int:

@@ -28,6 +28,7 @@ _MENU = (
     ("/approvals", "Approvals", {Role.APPROVER}),
     ("/referrals", "Referrals", {Role.APPROVER}),
     ("/submissions", "Submissions", {Role.ANALYST}),
+    ("/given-up", "Given up", {Role.ADMIN}),
     ("/code-book", "Code book", set(Role)),
 )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy.orm import Session
@@ -9,7 +10,9 @@ from sqlalchemy.orm import Session
 from tests import factories, referrals
 from tests.browser.conftest import Person
 from tests.people import People
+from triage import assessment, audit
 from triage.domain.scores import EvidenceSpan, Scores
+from triage.domain.words import Lane
 
 pytestmark = pytest.mark.browser
 Visits = Callable[..., Person]
@@ -89,6 +92,36 @@ def test_analysts_pages(visit: Visits, people: People, axe: str) -> None:
     person.press("Control+Enter")
     person.sees(".govuk-error-summary")
     assert faults(person, axe) == []
+
+
+def test_operators_page(visit: Visits, session: Session, people: People, axe: str) -> None:
+    """By keyboard alone, and with what was given up on it."""
+    factories.accept(session, people, text=TEXT)
+    session.commit()
+    claims = assessment.claim_posts(session, Lane.LIVE, limit=1, lease_seconds=60)
+    assessment.record_failures(session, audit.system("tests"), claims, try_again=False, now=datetime.now(UTC))
+    session.commit()
+    person = visit(people.admin)
+    assert faults(person, axe) == []
+    person.go("/given-up")
+    assert faults(person, axe) == []
+
+    person.page.focus("td button")
+    person.press("Enter")
+    person.sees("text=1 is being tried again")
+    assert faults(person, axe) == []
+
+
+def test_operators_page_works_without_scripts(visit: Visits, session: Session, people: People) -> None:
+    factories.accept(session, people, text=TEXT)
+    session.commit()
+    claims = assessment.claim_posts(session, Lane.LIVE, limit=1, lease_seconds=60)
+    assessment.record_failures(session, audit.system("tests"), claims, try_again=False, now=datetime.now(UTC))
+    session.commit()
+    person = visit(people.admin, "/given-up", java_script_enabled=False)
+
+    person.page.click("td button")
+    person.sees("text=1 is being tried again")
 
 
 def test_nothing_scrolls_sideways_at_320_pixels(visit: Visits, session: Session, people: People) -> None:

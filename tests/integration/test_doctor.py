@@ -6,15 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
+from typer.testing import CliRunner
 
 from tests.factories import accept, open_case
 from tests.people import People
-from triage import audit
+from triage import assessment, audit
 from triage.audit import Entry
 from triage.db import Capture, Case, Event, Post, PostScores, WorkerBeat
 from triage.db.session import session_factory, transaction
-from triage.domain.words import Operation
+from triage.domain.words import Lane, Operation
+from triage.settings import current
 from workers import doctor, schedule
+from workers.cli import app
 
 
 def wrong(session: Session) -> set[str]:
@@ -184,3 +187,59 @@ def test_silent_worker_is_forgotten_after_a_day(session: Session) -> None:
 
     assert schedule.forget_beats(session, now) == 1
     assert session.scalars(select(WorkerBeat.pid)).all() == [1]
+
+
+def lines(session: Session) -> dict[str, doctor.Finding]:
+    session.commit()
+    found = {finding.name: finding for finding in doctor.examine(session)}
+    session.rollback()
+    return found
+
+
+def test_backlog_past_its_limit_says_what_is_refused(
+    session: Session, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(session, people)
+    accept(session, people, text="another")
+    assert lines(session)["posts waiting for scores"].value == "2 (bulk intake stops at 200,000)"
+
+    monkeypatch.setattr(current(), "backlog_limit", 1)
+    finding = lines(session)["posts waiting for scores"]
+    assert (finding.ok, finding.value) == (False, "2 (bulk intake stops at 1)")
+    assert finding.advice.startswith("More than 1 posts wait for scores: batches are refused and imports wait")
+
+
+def test_oldest_post_of_each_lane_with_advice(session: Session, people: People) -> None:
+    now = datetime.now(UTC)
+    for lane, age in (("urgent", 2), ("live", 6), ("bulk", 70)):
+        accept(session, people, text=lane)
+        session.flush()
+        waits = update(Post).where(Post.text == lane)
+        session.execute(waits.values(lane=lane, created_at=now - timedelta(minutes=age)))
+
+    found = lines(session)
+    oldest = {lane: found[f"oldest post waiting in {lane}"] for lane in ("urgent", "live", "bulk")}
+
+    assert {lane: finding.value for lane, finding in oldest.items()} == {
+        "urgent": "2 min",
+        "live": "6 min",
+        "bulk": "70 min",
+    }
+    assert {lane: finding.ok for lane, finding in oldest.items()} == {"urgent": True, "live": None, "bulk": None}
+    assert "`triage worker live`" in oldest["live"].advice
+
+
+def test_what_was_given_up_is_counted_and_says_what_to_do(session: Session, people: People) -> None:
+    assert lines(session)["given up (opened without scores)"].ok is True
+    accept(session, people)
+    session.commit()
+    claims = assessment.claim_posts(session, Lane.LIVE, limit=1, lease_seconds=60)
+    assessment.record_failures(session, audit.system("tests"), claims, try_again=False, now=datetime.now(UTC))
+    session.commit()
+
+    finding = lines(session)["given up (opened without scores)"]
+    shown = CliRunner().invoke(app, ["doctor"]).output
+
+    assert (finding.value, finding.ok) == ("1", None)
+    assert "triage dead retry --all" in shown
+    assert wrong(session) == set()

@@ -15,8 +15,8 @@ from triage.deps import SESSION_COOKIE
 
 #: Every page, and who may open it.
 PAGES = {
-    "/": {"moderator", "analyst", "approver", "outsider"},
-    "/code-book": {"moderator", "analyst", "approver", "outsider"},
+    "/": {"moderator", "analyst", "approver", "outsider", "admin"},
+    "/code-book": {"moderator", "analyst", "approver", "outsider", "admin"},
     "/queue": {"moderator"},
     "/cases/{case}": {"moderator"},
     "/approvals": {"approver"},
@@ -24,6 +24,7 @@ PAGES = {
     "/referrals": {"approver"},
     "/submissions": {"analyst"},
     "/submissions/new": {"analyst"},
+    "/given-up": {"admin"},
 }
 #: Every form of somebody else's role.
 FORMS = {
@@ -37,10 +38,12 @@ FORMS = {
     "/approvals/{referral}/approve": {"approver"},
     "/approvals/{referral}/reject": {"approver"},
     "/submissions/new": {"analyst"},
+    "/given-up/{case}/retry": {"admin"},
+    "/given-up/retry-all": {"admin"},
 }
 
 
-@pytest.mark.parametrize("role", ["moderator", "analyst", "approver", "outsider"])
+@pytest.mark.parametrize("role", ["moderator", "analyst", "approver", "outsider", "admin"])
 def test_pages_open_for_their_roles_only(client: TestClient, session: Session, people: People, role: str) -> None:
     ids = {
         "case": factories.open_case(session, people, text="open").id,
@@ -53,7 +56,7 @@ def test_pages_open_for_their_roles_only(client: TestClient, session: Session, p
     assert answers == {page: 200 if role in allowed else 403 for page, allowed in PAGES.items()}
 
 
-@pytest.mark.parametrize("role", ["moderator", "analyst", "approver", "outsider"])
+@pytest.mark.parametrize("role", ["moderator", "analyst", "approver", "outsider", "admin"])
 def test_forms_are_refused_to_other_roles(client: TestClient, session: Session, people: People, role: str) -> None:
     ids = {
         "case": factories.open_case(session, people, text="open").id,

@@ -16,5 +16,6 @@ def test_each_setting_has_a_row_with_its_default():
     assert sorted(rows) == sorted(name.upper() for name in fields)
     for name, field in fields.items():
         if name not in IN_WORDS:
-            shown = field.annotation(rows[name.upper()] == "true" if field.annotation is bool else rows[name.upper()])
+            kind = type(field.default)
+            shown = kind(rows[name.upper()] == "true" if kind is bool else rows[name.upper()])
             assert shown == field.default, name

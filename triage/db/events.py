@@ -4,12 +4,12 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
 from triage.db.base import Base, CreatedAt, Id, one_of
-from triage.domain.words import ActorKind, Operation
+from triage.domain.words import ActorKind, Operation, Work
 
 
 class Xid8(UserDefinedType[int]):
@@ -94,13 +94,26 @@ class WorkerBeat(Base):
 
 
 class DeadLetter(Base):
-    """Work that failed for good, with a reason a person can act on. The case itself went to a person."""
+    """Work that was given up, with a reason a person can act on. The case itself went to a person.
+
+    One row for each piece of work, however often it is given up; ``retried_at`` is set while it is tried again, and
+    stays so if that succeeds.
+    """
 
     __tablename__ = "dead_letters"
-    __table_args__ = (Index(None, "object_type", "object_id"),)
+    __table_args__ = (
+        CheckConstraint(one_of("object_type", Work), "object_type"),
+        UniqueConstraint("object_type", "object_id"),
+        Index("ix_dead_letters_open", "given_up_at", "id", postgresql_where=text("retried_at IS NULL")),
+    )
 
     id: Mapped[Id]
     object_type: Mapped[str]
     object_id: Mapped[uuid.UUID]
     reason: Mapped[str]
+    #: Attempts before it was last given up, and how often it was given up.
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    times: Mapped[int] = mapped_column(server_default=text("1"))
     created_at: Mapped[CreatedAt]
+    given_up_at: Mapped[CreatedAt]
+    retried_at: Mapped[datetime | None]
