@@ -1,16 +1,16 @@
 """Health, readiness and metrics: answers that tell the truth."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
-from redis.exceptions import RedisError
-from sqlalchemy import Connection, func, literal, select, text
+from sqlalchemy import Connection, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from triage import queue
+from triage.api import readiness
 from triage.db import Capture, Case, Post, PostScores, Report
 from triage.db.session import engine
 from triage.domain.lifecycle import CaseStatus
@@ -26,21 +26,19 @@ def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/ready")
-def ready(response: Response) -> dict[str, str]:
-    """503 unless the database answers. Redis away is a warning: reports are kept and swept up later."""
-    state = {"database": "ok", "redis": "ok"}
-    try:
-        with engine().connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except SQLAlchemyError:
-        state["database"] = "away"
-        response.status_code = 503
-    try:
-        queue.connection().ping()
-    except (RedisError, OSError):
-        state["redis"] = "away"
-    return state
+@router.get("/ready", responses={503: {"description": "Something is away; `reasons` names it"}})
+def ready(
+    response: Response,
+    duty: Annotated[
+        Literal["intake", "review", "scoring"] | None,
+        Query(description="Ask for one duty only: a proxy may go on sending reports while Redis is away"),
+    ] = None,
+) -> dict[str, Any]:
+    """200 if everything works. Otherwise 503 with the reasons, and which duties still work."""
+    found = readiness.look()
+    works = found.duties[duty] == readiness.WORKS if duty else not found.reasons
+    response.status_code = 200 if works else 503
+    return found.parts | {"ready": works, "reasons": found.reasons, "duties": found.duties}
 
 
 @router.get("/metrics", include_in_schema=False)
