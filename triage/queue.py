@@ -24,7 +24,8 @@ from triage import metrics
 from triage.domain.errors import Unavailable
 from triage.settings import current
 
-_NUDGE_SECONDS = 30
+#: A bell that nobody hears is rung again after so long: where Redis took the nudge and then lost the job, or hung between.
+_NUDGE_SECONDS = 5
 _JOB_TIMEOUT = 180
 _FAILURE_TTL = 86_400
 #: Longest wait for Redis, and how long the bell is left alone after it failed.
