@@ -18,6 +18,7 @@ import torch
 
 from classifiers import calibration, language, normalise
 from classifiers.artefact import ARTEFACT_DIR, CALIBRATION, FIRST, SECOND, Artefact, ArtefactError, read_artefact
+from classifiers.encoder import give_back_memory
 from classifiers.evidence import model_spans
 from classifiers.lexicon import LexiconMatcher, read_lexicon
 from classifiers.model import HEAD_NAMES, REVIEW, URGENT, has_fast_bfloat16
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 CHUNK = 256
 _REVIEW, _URGENT = HEAD_NAMES.index(REVIEW), HEAD_NAMES.index(URGENT)
 _CONTEXTS = slice(len(SCORED_CODES), len(SCORED_CODES) + len(CONTEXTS))
+
+#: Characters in one chunk after which the memory that reading them took is given back; it costs some milliseconds.
+MUCH_TEXT = 20_000
 
 DEVICES = ("cpu", "cuda")
 
@@ -120,6 +124,8 @@ class Pipeline:
                 else:
                     prepared.append(ready)
             self._score_chunk(prepared, results)
+            if sum(len(post.text.text) for post in prepared) > MUCH_TEXT:
+                give_back_memory()
         return [result if result is not None else self._not_assessed(NotAssessed.MODEL_FAILED) for result in results]
 
     def _prepare(self, index: int, text: str) -> _Prepared | NotAssessed:
