@@ -80,11 +80,11 @@ def _chosen(lane: Lane, *, limit: int, retry: bool) -> CTE:
         select(Post.id, func.coalesce(func.length(Post.text), 0).label("chars"))
         .where(
             _WANTED,
-            Post.lane == lane.value,
+            _in(lane),
             _due(retry=retry),
             Post.scoring_attempts < current().scoring_attempts,
         )
-        .order_by(Post.id)
+        .order_by(Post.lane, Post.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("found")
@@ -103,6 +103,15 @@ def _free() -> ColumnElement[bool]:
     until = Post.scoring_lease_until
     longest = timedelta(seconds=max(_LONGEST_LEASE_SECONDS, 2 * current().scoring_lease_seconds))
     return or_(until.is_(None), until < func.now(), until > func.now() + longest)
+
+
+def _in(lane: Lane) -> ColumnElement[bool]:
+    """A range of one lane, to be ordered by lane and id: so the planner walks the index of what waits.
+
+    Told that the lane is equal to one value it drops it from the order, and walks the primary key past every post
+    that was ever scored: with 1,000,000 posts, 400,000 of them waiting, 460 ms for a batch instead of 2 ms.
+    """
+    return Post.lane.between(lane.value, lane.value)
 
 
 def _due(*, retry: bool) -> ColumnElement[bool]:
@@ -229,11 +238,11 @@ def lanes_with_work(session: Session) -> list[Lane]:
 def _has_work(session: Session, lane: Lane, *, retry: bool) -> bool:
     some = select(Post.id).where(
         _WANTED,
-        Post.lane == lane.value,
+        _in(lane),
         _due(retry=retry),
         Post.scoring_attempts < current().scoring_attempts,
     )
-    return session.scalar(some.limit(1)) is not None
+    return session.scalar(some.order_by(Post.lane, Post.id).limit(1)) is not None
 
 
 def _record(

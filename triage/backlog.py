@@ -99,7 +99,9 @@ def waiting_since(session: Session, lane: Lane) -> datetime | None:
 
     A URL has waited since it was captured.
     """
-    oldest = select(Post.id).where(_WANTED, Post.lane == lane.value).order_by(Post.id).limit(1).scalar_subquery()
+    # A range of one lane: an equal one would leave the order to the primary key, past all that was ever scored.
+    waiting = select(Post.id).where(_WANTED, Post.lane.between(lane.value, lane.value))
+    oldest = waiting.order_by(Post.lane, Post.id).limit(1).scalar_subquery()
     return session.scalar(
         select(func.coalesce(Capture.captured_at, Post.created_at))
         .select_from(Post)
