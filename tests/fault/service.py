@@ -87,7 +87,7 @@ def up(log: Path, *, lanes: str, **settings: str) -> "Iterator[tuple[str, subpro
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(20)
+                process.wait(60)
             finally:
                 process.kill()  # and the kernel kills its children
 
