@@ -1,48 +1,35 @@
-"""A worker killed in the middle of a batch: nothing lost, nothing scored twice, everything in front of a person."""
+"""A worker killed before, during and after a batch, for memory or by hand, and then two at once: nothing is lost."""
 
-import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select, text
 
-from tests.factories import report
+from tests.fault import hands
+from tests.fault.promises import assert_kept, count, wait_until
+from tests.fault.service import worker as start_worker
 from tests.people import People
-from triage import accounts, audit, intake, queue
-from triage.db import Case, Event, Post, PostScores, Report
-from triage.db.session import transaction
-from triage.domain.words import Lane
-from triage.intake import Reporter
-from triage.new_report import NewReport
-from triage.queue import Bell
-from workers import doctor, schedule
+from triage.db import Case, Post, PostScores
+from triage.db.session import engine, transaction
+from workers import schedule
 
 pytestmark = [pytest.mark.fault, pytest.mark.model]
 
-POSTS = 200
-KILLS = 3
+POSTS = 300
+BATCH = 16
 
 
 @pytest.fixture
-def worker() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    """Starts real worker processes on the bulk lane, with a short lease; kills what is left at the end."""
+def worker() -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
+    """Starts real worker processes on the bulk lane; kills what is left at the end."""
     started: list[subprocess.Popen[bytes]] = []
-    settings = {"TRIAGE_SCORING_LEASE_SECONDS": "2", "TRIAGE_SCORING_ATTEMPTS": "9", "TRIAGE_BATCH_SIZE": "16"}
 
-    def start() -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "workers.cli", "worker", "bulk"],
-            env=os.environ | settings,
-            stderr=subprocess.DEVNULL,
-        )
-        started.append(process)
-        return process
+    def start() -> "subprocess.Popen[bytes]":
+        started.append(start_worker("bulk", scoring_lease_seconds="2", scoring_attempts="9", batch_size=str(BATCH)))
+        return started[-1]
 
     yield start
     for process in started:
@@ -50,64 +37,66 @@ def worker() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
         process.wait()
 
 
-def wait_until(true: Callable[[], bool], *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not happen in time")
-        time.sleep(0.005)
-
-
-def counted(query: object) -> int:
-    with transaction() as session:
-        return session.scalar(query) or 0  # type: ignore[call-overload]
-
-
 def in_mid_batch() -> bool:
     """A batch is claimed and not yet recorded."""
-    return counted(select(func.count()).where(Post.scoring_lease_until > func.now())) > 0
+    return count(select(func.count()).where(Post.scoring_lease_until > func.now())) > 0
 
 
 def scored() -> int:
-    return counted(select(func.count()).select_from(PostScores))
+    return count(select(func.count()).select_from(PostScores))
 
 
-def sweep_until_all_scored() -> bool:
+def somebody_waits() -> bool:
+    """For the table that the test has locked."""
+    return count(text("SELECT count(*) FROM pg_locks WHERE NOT granted")) > 0
+
+
+def swept_and_all_scored() -> bool:
     """What the schedule process does every second."""
     with transaction() as session:
         schedule.sweep(session, datetime.now(UTC))
     return scored() == POSTS
 
 
-def test_sigkill_in_mid_batch_loses_and_doubles_nothing(
-    session: Session, people: People, worker: Callable[[], subprocess.Popen[bytes]]
+def killed(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGKILL)  # as the kernel does where memory runs out
+    assert process.wait() == -signal.SIGKILL
+
+
+def kill_before_a_batch(process: "subprocess.Popen[bytes]") -> None:
+    """It has answered the bell, and asks for posts that it cannot have yet."""
+    with engine().begin() as blocking:
+        blocking.execute(text("LOCK TABLE posts IN ACCESS EXCLUSIVE MODE"))
+        wait_until(somebody_waits, seconds=120, what="a claim")
+        killed(process)
+
+
+def kill_during_a_batch(process: "subprocess.Popen[bytes]") -> None:
+    """It has claimed a batch, and scores."""
+    wait_until(in_mid_batch, seconds=120, what="a batch")
+    killed(process)
+
+
+def kill_after_a_batch(process: "subprocess.Popen[bytes]") -> None:
+    """It has recorded a batch, in a transaction that nobody has committed; and another one, which is committed."""
+    before = scored()
+    wait_until(lambda: scored() > before, seconds=120, what="a scored batch")
+    with engine().begin() as blocking:
+        blocking.execute(text("LOCK TABLE events IN EXCLUSIVE MODE"))  # written last
+        wait_until(somebody_waits, seconds=60, what="a record")
+        killed(process)
+
+
+def test_worker_killed_before_during_and_after_a_batch(
+    people: People, worker: Callable[[], "subprocess.Popen[bytes]"]
 ) -> None:
-    reports = [
-        NewReport.model_validate(report(text=f"invented post number {n}, with some words")) for n in range(POSTS)
-    ]
-    reporter = Reporter(accounts.partner_actor(people.partner), partner=people.partner)
-    with transaction() as writing:
-        intake.accept_reports(writing, reporter, reports, lane=Lane.BULK, now=datetime.now(UTC))
+    accepted = hands.accept(people, [f"invented post number {n}, with some words" for n in range(POSTS)])
 
-    for _ in range(KILLS):
-        before = scored()
-        process = worker()
-        wait_until(lambda before=before: in_mid_batch() and scored() > before, seconds=60)  # type: ignore[misc]
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        queue.answer(Bell.BULK)  # the dead worker's bell would fall silent by itself after 30 s
+    for kill in (kill_before_a_batch, kill_during_a_batch, kill_after_a_batch):
+        kill(worker())
     assert scored() < POSTS, "the worker was killed after its work was done; raise POSTS"
-    worker()
-    wait_until(sweep_until_all_scored, seconds=90)
+    worker(), worker()
+    wait_until(swept_and_all_scored, seconds=180, what="scoring everything")
 
-    assert counted(select(func.count()).select_from(Report)) == POSTS
-    assert counted(select(func.count()).where(Case.status == "open")) == POSTS
-    assessed = select(func.count()).where(Event.kind == "case.assessed")
-    assert counted(assessed) == POSTS
-    session.rollback()
-    audit.seal(session)
-    session.commit()
-    wrong = [
-        finding.name for finding in doctor.examine(session) if finding.ok is False and "worker" not in finding.name
-    ]
-    assert wrong == []
+    assert_kept(accepted)
+    assert count(select(func.count()).where(Case.assessed.is_(True))) == POSTS
