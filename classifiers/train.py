@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 import typer
 from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
@@ -44,8 +43,8 @@ from triage.domain import taxonomy
 
 log = logging.getLogger(__name__)
 
-#: Share of the flagged development posts that the first reader may keep from the second.
-MISSED_BY_FIRST = 0.01
+#: Of the flagged development posts that both readers together find: the share the first may keep from the second.
+MISSED_BY_FIRST = 0.005
 
 
 def training_examples(posts: list[AuthoredPost], public: Path | None, *, seed: int) -> Examples:
@@ -95,20 +94,23 @@ def calibrate(directory: Path, development: list[AuthoredPost], about: dict[str,
     priors = np.array(expected_shifts(HEAD_NAMES))
     alone = fit_calibration(first, targets, priors)
     together = fit_calibration(mean_logits(first, second), targets, priors)
-    review = alone.probabilities(first)[:, REVIEW_COLUMN]
+    found = together.probabilities(mean_logits(first, second))[:, REVIEW_COLUMN] >= 0.5
+    found &= targets[:, REVIEW_COLUMN] == 1.0
     calibration = {
         "alone": alone.as_json(HEAD_NAMES),
         "together": together.as_json(HEAD_NAMES),
-        "second_from": second_from(review, targets[:, REVIEW_COLUMN]),
+        "second_from": second_from(alone.probabilities(first)[found, REVIEW_COLUMN]),
     }
     write_json(directory / CALIBRATION, calibration)
     write_manifest(directory, about)
 
 
-def second_from(review: Floats, flagged: npt.NDArray[np.float32]) -> float:
-    """The probability under which the first reader may judge alone: it would miss ``MISSED_BY_FIRST`` of the
-    flagged."""
-    return round(float(np.quantile(review[flagged == 1.0], MISSED_BY_FIRST)), 4)
+def second_from(review: Floats) -> float:
+    """Under what probability the first reader judges alone: it then misses ``MISSED_BY_FIRST`` of what is found.
+
+    ``review`` is what it alone gives to the flagged posts that both together find.
+    """
+    return round(float(np.quantile(review, MISSED_BY_FIRST)), 4)
 
 
 def main(
