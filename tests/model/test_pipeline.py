@@ -23,7 +23,7 @@ pytestmark = pytest.mark.model
 PAIRS = [json.loads(line) for line in Path("tests/data/contrast_pairs.jsonl").read_text(encoding="utf-8").splitlines()]
 #: Measured on the shipped model. Whoever lowers one says in docs/evaluation.md what was gained for it.
 PAIRS_RIGHT = 16
-TEST_ACCURACY = 0.83
+TEST_ACCURACY = 0.82
 
 
 @pytest.fixture(scope="module")
