@@ -24,7 +24,7 @@ from triage import metrics
 from triage.domain.errors import Unavailable
 from triage.settings import current
 
-#: A bell that nobody hears is rung again after so long: where Redis took the nudge and then lost the job, or hung between.
+#: A bell that nobody hears is rung again after so long: Redis took the nudge and lost the job, or hung between.
 _NUDGE_SECONDS = 5
 _JOB_TIMEOUT = 180
 _FAILURE_TTL = 86_400
