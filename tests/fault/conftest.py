@@ -50,6 +50,8 @@ def _settings(ours: dict[str, str]) -> Iterator[None]:
 
 
 def _set(values: "dict[str, str] | dict[str, str | None]") -> None:
+    if engine.cache_info().currsize:
+        engine().dispose()  # else its idle connections would be found open by the garbage collector
     for name, value in values.items():
         if value is None:
             os.environ.pop(name, None)

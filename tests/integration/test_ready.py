@@ -23,6 +23,8 @@ NONE_WORK = dict.fromkeys(ALL_WORK, "does not work")
 
 
 def forget_servers() -> None:
+    if engine.cache_info().currsize:
+        engine().dispose()  # else its idle connections would be found open by the garbage collector
     for cached in (current, engine, queue.connection):
         cached.cache_clear()
     queue.forget_failure()
