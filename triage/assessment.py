@@ -3,11 +3,11 @@
 import secrets
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Interval, Select, and_, bindparam, func, literal, or_, select, update
+from sqlalchemy import CTE, ColumnElement, Interval, and_, bindparam, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,8 @@ from triage.audit import Actor
 from triage.db import AssessmentRow, Case, Post, PostScores
 from triage.domain import policy
 from triage.domain.lifecycle import CaseEvent, CaseStatus
-from triage.domain.scores import NotAssessed, Scores
+from triage.domain.policy import Assessment
+from triage.domain.scores import EvidenceSpan, NotAssessed, Scores
 from triage.domain.words import Lane, ScoringStatus, Work
 from triage.settings import current
 
@@ -36,6 +37,9 @@ _LONGEST_LEASE_SECONDS = 600
 
 #: What a reading of a post leaves behind, in the columns of ``PostScores``.
 _OF_A_READING = ("labels", "contexts", "review", "urgent", "evidence", "not_assessed", "versions")
+_OF_A_SPAN = tuple(field.name for field in fields(EvidenceSpan))
+#: What the policy makes of it, in the columns of ``AssessmentRow``.
+_OF_A_PROPOSAL = ("codes", "tier", "flagged", "reasons")
 
 # Written into the statement, not sent as parameters: the planner uses a partial index only where it can read
 # the index's condition, and a plan it keeps for all parameters cannot.
@@ -183,16 +187,18 @@ def record_failures(
 
 def _still_held(session: Session, claims: Iterable[Claimed]) -> dict[uuid.UUID, int]:
     """Attempts by post id, of the posts that are still ours; their rows are locked, in one order."""
-    held = [and_(Post.id == claim.post_id, Post.scoring_lease == claim.lease) for claim in claims]
+    held = {claim.post_id: claim.lease for claim in claims}
     if not held:
         return {}
     rows = session.execute(
-        select(Post.id, Post.scoring_attempts)
-        .where(or_(*held), Post.scoring == ScoringStatus.WANTED.value)
+        select(Post.id, Post.scoring_lease, Post.scoring_attempts)
+        .where(
+            Post.id.in_(held), Post.scoring_lease.in_(set(held.values())), Post.scoring == ScoringStatus.WANTED.value
+        )
         .order_by(Post.id)
         .with_for_update(key_share=True)
     )
-    return dict(rows.all())
+    return {post_id: attempts for post_id, lease, attempts in rows if lease == held[post_id]}
 
 
 def open_without_scores(
@@ -268,11 +274,8 @@ def _record(
     rows = session.scalars(
         select(Case).where(Case.post_id.in_(scores_ids)).order_by(Case.id).with_for_update(key_share=True)
     ).all()
-    earlier = {row.scores_id: row for row in session.scalars(_assessments_of(scores_ids.values()))}
-    for case in rows:
-        scores_id = scores_ids[case.post_id]
-        row = earlier.get(scores_id) or AssessmentRow(scores_id=scores_id)
-        _assess(session, actor, case, items[case.post_id], row, now)
+    with session.no_autoflush:  # or each statement would first write what the one before it changed
+        _assess_all(session, actor, [(case, items[case.post_id], scores_ids[case.post_id]) for case in rows], now)
     session.execute(
         update(Post)
         .where(Post.id.in_(items))
@@ -289,36 +292,52 @@ def _scores_row(post_id: uuid.UUID, scores: Scores, pipeline_version: str) -> di
         "contexts": dict(scores.contexts),
         "review": scores.review,
         "urgent": scores.urgent,
-        "evidence": [asdict(span) for span in scores.evidence],
+        "evidence": [{name: getattr(span, name) for name in _OF_A_SPAN} for span in scores.evidence],
         "not_assessed": str(scores.not_assessed) if scores.not_assessed else None,
         "versions": dict(scores.versions),
     }
 
 
-def _assessments_of(scores_ids: Iterable[uuid.UUID]) -> Select[AssessmentRow]:
-    """What the policy of today made of scores that are now replaced."""
-    return select(AssessmentRow).where(
-        AssessmentRow.scores_id.in_(scores_ids), AssessmentRow.policy_version == policy.CURRENT.version
+def _assess_all(
+    session: Session, actor: Actor, scored: Sequence[tuple[Case, Scores, uuid.UUID]], now: datetime
+) -> None:
+    """Let the policy propose for each case: its scores, and their id, stand beside it."""
+    proposals = [(case, scores_id, policy.assess(scores)) for case, scores, scores_id in scored]
+    store = upsert(AssessmentRow)
+    store = store.on_conflict_do_update(  # what the policy of today made of scores that are now replaced
+        index_elements=[AssessmentRow.scores_id, AssessmentRow.policy_version],
+        set_={name: store.excluded[name] for name in _OF_A_PROPOSAL},
     )
+    session.execute(store, [_assessment_row(case, scores_id, proposal) for case, scores_id, proposal in proposals])
+    happened = []
+    for case, _, proposal in proposals:
+        case.flagged, case.codes, case.risk = proposal.flagged, list(proposal.codes), proposal.risk
+        happened.append((case, _told(proposal)))
+    cases.advance_all(session, actor, CaseEvent.ASSESSED, happened)
+    for case, _, _ in scored:
+        if case.status == CaseStatus.OPEN.value:
+            cases.put_in_place(case, now=now)
+    cases.write_all(session, [case for case, _, _ in scored])
 
 
-def _assess(session: Session, actor: Actor, case: Case, scores: Scores, row: AssessmentRow, now: datetime) -> None:
-    proposal = policy.assess(scores)
-    row.case_id, row.policy_version = case.id, proposal.policy_version
-    row.codes, row.tier, row.flagged = list(proposal.codes), str(proposal.tier), proposal.flagged
-    row.reasons = list(proposal.reasons)
-    session.add(row)
-    case.flagged, case.codes, case.risk = proposal.flagged, list(proposal.codes), proposal.risk
-    cases.advance(
-        session,
-        actor,
-        case,
-        CaseEvent.ASSESSED,
-        tier=str(proposal.tier),
-        assessed=proposal.assessed,
-        codes=list(proposal.codes),
-        flagged=proposal.flagged,
-        policy_version=proposal.policy_version,
-    )
-    if case.status == CaseStatus.OPEN.value:
-        cases.put_in_place(case, now=now)
+def _assessment_row(case: Case, scores_id: uuid.UUID, proposal: Assessment) -> dict[str, Any]:
+    return {
+        "case_id": case.id,
+        "scores_id": scores_id,
+        "policy_version": proposal.policy_version,
+        "codes": list(proposal.codes),
+        "tier": str(proposal.tier),
+        "flagged": proposal.flagged,
+        "reasons": list(proposal.reasons),
+    }
+
+
+def _told(proposal: Assessment) -> dict[str, Any]:
+    """What the event says of a proposal."""
+    return {
+        "tier": str(proposal.tier),
+        "assessed": proposal.assessed,
+        "codes": list(proposal.codes),
+        "flagged": proposal.flagged,
+        "policy_version": proposal.policy_version,
+    }

@@ -5,11 +5,11 @@ transaction, by the same pure function that ``triage doctor`` uses to check them
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, inspect, select, update
 from sqlalchemy.orm import Session
 
 from triage import audit
@@ -66,14 +66,48 @@ def advance(
     Raises:
         IllegalTransition: it cannot happen to the case as it is now.
     """
-    state = lifecycle.apply(state_of(case), kind, data)
+    _move(case, kind, data)
     audit.record(session, actor, _entry(case.id, kind, object_type, object_id, purpose, recipient_id, data))
+
+
+def advance_all(
+    session: Session, actor: Actor, kind: CaseEvent, happened: Sequence[tuple[Case, Mapping[str, Any]]]
+) -> None:
+    """As ``advance``, to many locked cases: all their events in one statement. A batch is mostly round trips.
+
+    Raises:
+        IllegalTransition: it cannot happen to one of the cases as it is now.
+    """
+    for case, data in happened:
+        _move(case, kind, data)
+    audit.record_many(
+        session, actor, [_entry(case.id, kind, "case", None, None, None, data) for case, data in happened]
+    )
+
+
+def _move(case: Case, kind: CaseEvent, data: Mapping[str, Any]) -> None:
+    state = lifecycle.apply(state_of(case), kind, data)
     case.status = str(state.status)
     case.tier = str(state.tier) if state.tier else None
     case.assessed = state.assessed
     case.outcome = str(state.outcome) if state.outcome else None
     case.report_count = state.report_count
     case.version += 1
+
+
+def write_all(session: Session, moved: Sequence[Case]) -> None:
+    """Write what changed of these cases in one statement. Left to a flush, each case would be a round trip."""
+    states = [inspect(case) for case in moved]
+    names = sorted({name for state in states for name in set(state.mapper.column_attrs.keys()) - state.unmodified})
+    if not names:
+        return
+    change = (
+        update(Case).where(Case.id == bindparam("of_case")).values({name: bindparam(f"new_{name}") for name in names})
+    )
+    rows = [{"of_case": case.id} | {f"new_{name}": getattr(case, name) for name in names} for case in moved]
+    session.connection().execute(change, rows)
+    for case in moved:
+        session.expire(case, names)
 
 
 def _entry(
