@@ -5,19 +5,24 @@ from triage.db.base import Base
 from triage.db.cases import AssessmentRow, Case, Decision, Judgement
 from triage.db.events import DeadLetter, Event, EventSeal, IdempotencyKey, WorkerBeat
 from triage.db.posts import Capture, Post, PostScores, Report
+from triage.db.queues import Alert, CaseNote, CaseWords, Incident, SavedView
 from triage.db.referrals import Referral
 
 __all__ = [
+    "Alert",
     "ApiKey",
     "AssessmentRow",
     "Base",
     "Capture",
     "Case",
+    "CaseNote",
+    "CaseWords",
     "DeadLetter",
     "Decision",
     "Event",
     "EventSeal",
     "IdempotencyKey",
+    "Incident",
     "Judgement",
     "Partner",
     "PartnerUsage",
@@ -25,6 +30,7 @@ __all__ = [
     "PostScores",
     "Referral",
     "Report",
+    "SavedView",
     "User",
     "UserSession",
     "WorkerBeat",

@@ -17,8 +17,8 @@ class Case(Base):
     """The unit of review: one post with all its reports.
 
     ``status``, ``tier``, ``assessed``, ``outcome`` and ``report_count`` are the fold of the case's events
-    (``triage.domain.lifecycle``); ``band``, ``deadline_at`` and ``risk`` its place in the queue; the lease
-    says who is reading it now.
+    (``triage.domain.lifecycle``); ``queue``, ``band``, ``deadline_at`` and ``risk`` its place in the queue; the
+    lease says who is reading it now.
     """
 
     __tablename__ = "cases"
@@ -35,6 +35,22 @@ class Case(Base):
             "id",
             postgresql_where=text("status = 'open'"),
         ),
+        Index(
+            "ix_cases_named_queue",
+            "queue",
+            "band",
+            "deadline_at",
+            text("risk DESC"),
+            "id",
+            postgresql_where=text("status = 'open'"),
+        ),
+        # What nobody has looked at yet, by tier: the clocks of the queue page and the alerts.
+        Index("ix_cases_unseen", "tier", "deadline_at", postgresql_where=text("status = 'open' AND seen_at IS NULL")),
+        # Those that the newest rules have not been applied to, to be found without reading the others.
+        Index("ix_cases_queue_rules", "queue_rules", "id", postgresql_where=text("status = 'open'")),
+        Index(None, "lease_user_id", postgresql_where=text("lease_user_id IS NOT NULL")),
+        Index(None, "assigned_user_id", postgresql_where=text("assigned_user_id IS NOT NULL")),
+        Index(None, "hold_user_id", postgresql_where=text("hold_user_id IS NOT NULL")),
         Index("ix_cases_status", "status"),
         UniqueConstraint("post_id"),
     )
@@ -56,6 +72,19 @@ class Case(Base):
     urgent: Mapped[bool] = mapped_column(server_default=text("false"))
     risk: Mapped[float] = mapped_column(server_default=text("0"))
     received_at: Mapped[CreatedAt]
+
+    #: The queue it is in (``triage.domain.routing``), and the version of the rules that put it there; empty: to be put
+    #: there anew, because something it depends on has changed.
+    queue: Mapped[str] = mapped_column(server_default="general")
+    queue_rules: Mapped[str] = mapped_column(server_default="")
+    #: When a person first took it since it was opened: what the clocks of the tiers run until.
+    seen_at: Mapped[datetime | None]
+    #: Kept for one person until then; afterwards it is anybody's again.
+    assigned_user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+    assigned_until: Mapped[datetime | None]
+    #: Offered to nobody until then; put off by whom.
+    hold_user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+    hold_until: Mapped[datetime | None]
 
     lease_user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
     lease_until: Mapped[datetime | None]
