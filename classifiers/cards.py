@@ -1,4 +1,4 @@
-"""Write ``MODEL_CARD.md`` and ``docs/atrs.md`` from what is measured: ``python -m classifiers.cards [--check]``.
+"""Write ``MODEL_CARD.md``, ``docs/atrs.md`` and ``docs/figures.md`` from what is measured: ``python -m classifiers.cards [--check]``.
 
 Counts and hashes come from the artefact's manifest, figures from ``docs/figures.json`` (``classifiers.evaluate
 --json``), rules from the policy in force. Nobody types a figure into a card.
@@ -20,7 +20,12 @@ from triage.domain.taxonomy import CONTEXTS, SCORED_CODES
 
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "docs" / "figures.json"
-CARDS = {"model_card.md.j2": ROOT / "MODEL_CARD.md", "atrs.md.j2": ROOT / "docs" / "atrs.md"}
+CARDS = {
+    "model_card.md.j2": ROOT / "MODEL_CARD.md",
+    "atrs.md.j2": ROOT / "docs" / "atrs.md",
+    "figures.md.j2": ROOT / "docs" / "figures.md",
+}
+GOOD = 0.9  # a functionality's share right that the targets ask for
 
 
 def facts() -> dict[str, Any]:
@@ -28,6 +33,7 @@ def facts() -> dict[str, Any]:
     artefact = read_artefact()
     figures = json.loads(FIGURES.read_text(encoding="utf-8"))
     cases = read_suite()
+    by_functionality = sorted(figures["suite"], key=lambda row: row["right"] / row["cases"])
     return {
         "model": artefact.version,
         "manifest": artefact.manifest,
@@ -37,9 +43,12 @@ def facts() -> dict[str, Any]:
         "lexicon": read_lexicon(),
         "policy": policy.CURRENT,
         "codes": len(SCORED_CODES),
+        "scored_codes": SCORED_CODES,
         "contexts": len(CONTEXTS),
         "suite_cases": len(cases),
         "functionalities": len(read_functionalities()),
+        "suite_from_worst": by_functionality,
+        "good_functionalities": sum(row["right"] / row["cases"] >= GOOD for row in by_functionality),
         "figures": figures,
         "row": {row["what"]: row for row in figures["targets"]},
     }
