@@ -3,6 +3,7 @@
 from triage.db.accounts import ApiKey, Partner, PartnerUsage, User, UserSession
 from triage.db.base import Base
 from triage.db.cases import AssessmentRow, Case, Decision, Judgement
+from triage.db.desk import Annotation, Draft, Gloss, PostWords, SourceRecord
 from triage.db.events import DeadLetter, Event, EventSeal, IdempotencyKey, WorkerBeat
 from triage.db.posts import Capture, Post, PostScores, Report
 from triage.db.queues import Alert, CaseNote, CaseWords, Incident, SavedView
@@ -10,6 +11,7 @@ from triage.db.referrals import Referral
 
 __all__ = [
     "Alert",
+    "Annotation",
     "ApiKey",
     "AssessmentRow",
     "Base",
@@ -19,8 +21,10 @@ __all__ = [
     "CaseWords",
     "DeadLetter",
     "Decision",
+    "Draft",
     "Event",
     "EventSeal",
+    "Gloss",
     "IdempotencyKey",
     "Incident",
     "Judgement",
@@ -28,9 +32,11 @@ __all__ = [
     "PartnerUsage",
     "Post",
     "PostScores",
+    "PostWords",
     "Referral",
     "Report",
     "SavedView",
+    "SourceRecord",
     "User",
     "UserSession",
     "WorkerBeat",

@@ -27,6 +27,12 @@ class Post(Base):
             "id",
             postgresql_where=sql("scoring = 'wanted' AND scoring_attempts > 0"),
         ),
+        # Read by the classifiers, and not yet to be found as a copy of another.
+        Index(
+            "ix_posts_words_wanted",
+            "id",
+            postgresql_where=sql("NOT words_known AND scoring IN ('done', 'failed')"),
+        ),
     )
 
     id: Mapped[Id]
@@ -47,6 +53,8 @@ class Post(Base):
     scoring_lease_until: Mapped[datetime | None]
     scoring_lease: Mapped[uuid.UUID | None]
     scoring_attempts: Mapped[int] = mapped_column(server_default=sql("0"))
+    #: Whether ``PostWords`` holds what it is found by.
+    words_known: Mapped[bool] = mapped_column(server_default=sql("false"))
 
 
 class Report(Base):
