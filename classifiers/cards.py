@@ -1,4 +1,4 @@
-"""Write ``MODEL_CARD.md``, ``docs/atrs.md``, ``docs/figures.md`` from what was measured: ``python -m classifiers.cards``.
+"""Write ``MODEL_CARD.md``, ``docs/atrs.md``, ``docs/figures.md`` from measurements: ``python -m classifiers.cards``.
 
 Counts and hashes come from the artefact's manifest, figures from ``docs/figures.json`` (``classifiers.evaluate
 --json``), rules from the policy in force. Nobody types a figure into a card.
