@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.orm import Session
 
 from triage import audit
@@ -169,12 +169,25 @@ def sign_out(session: Session, token: str) -> None:
 
 
 def create_partner(
-    session: Session, actor: Actor, *, name: str, kind: PartnerKind, quota_per_day: int = 100_000, country: str = "GB"
+    session: Session,
+    actor: Actor,
+    *,
+    name: str,
+    kind: PartnerKind,
+    quota_per_day: int = 100_000,
+    score_quota_per_day: int = 100_000,
+    country: str = "GB",
 ) -> Partner:
     """Add an organisation. Raises Conflict when the name is taken."""
     if session.scalar(select(Partner.id).where(Partner.name == name)):
         raise Conflict(f"There is a partner called {name}", field="name")
-    partner = Partner(name=name, kind=str(kind), quota_per_day=quota_per_day, country=country)
+    partner = Partner(
+        name=name,
+        kind=str(kind),
+        quota_per_day=quota_per_day,
+        score_quota_per_day=score_quota_per_day,
+        country=country,
+    )
     session.add(partner)
     session.flush()
     audit.record(session, actor, Entry(Operation.SYSTEM, "partner.created", "partner", str(partner.id)))
@@ -209,24 +222,53 @@ def partner_of_key(session: Session, key: str) -> Partner:
 
 
 def use_quota(session: Session, partner: Partner, *, reports: int, now: datetime) -> None:
-    """Count ``reports``, or texts scored, against today's quota. Call it last: the row stays locked until the commit.
+    """Count ``reports`` against today's quota. Call it last: the row stays locked until the commit.
 
     Raises:
         QuotaExceeded: the day's quota does not allow that many; nothing is counted.
     """
-    statement = insert(PartnerUsage).values(partner_id=partner.id, day=now.date(), reports=reports)
-    used = session.scalars(
-        statement.on_conflict_do_update(
-            index_elements=[PartnerUsage.partner_id, PartnerUsage.day],
-            set_={"reports": PartnerUsage.reports + statement.excluded.reports},
-        ).returning(PartnerUsage.reports)
-    ).one()
-    if used > partner.quota_per_day:
+    statement = _count(partner, now, reports=reports)
+    _check_quota(session.scalar(statement.returning(PartnerUsage.reports)), partner.quota_per_day, "reports", now)
+
+
+def use_score_quota(session: Session, partner: Partner, *, texts: int, now: datetime) -> None:
+    """Count ``texts`` that are scored against today's quota, which is not that of reports.
+
+    Raises:
+        QuotaExceeded: the day's quota does not allow that many; nothing is counted.
+    """
+    statement = _count(partner, now, scores=texts)
+    _check_quota(session.scalar(statement.returning(PartnerUsage.scores)), partner.score_quota_per_day, "scores", now)
+
+
+def _count(partner: Partner, now: datetime, **more: int) -> Insert:
+    """The statement that adds to today's numbers."""
+    statement = insert(PartnerUsage).values(partner_id=partner.id, day=now.date(), **more)
+    return statement.on_conflict_do_update(
+        index_elements=[PartnerUsage.partner_id, PartnerUsage.day],
+        set_={name: PartnerUsage.__table__.c[name] + statement.excluded[name] for name in more},
+    )
+
+
+def _check_quota(used: int | None, quota: int, of_what: str, now: datetime) -> None:
+    if used is not None and used > quota:
         midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), tzinfo=now.tzinfo)
         raise QuotaExceeded(
-            f"The quota of {partner.quota_per_day} reports and scores a day is used up; it starts again at 00:00 UTC",
+            f"The quota of {quota} {of_what} a day is used up; it starts again at 00:00 UTC",
             retry_after=max(1, int((midnight - now).total_seconds())),
         )
+
+
+def set_quotas(
+    session: Session, actor: Actor, partner_id: uuid.UUID, *, reports: int | None = None, scores: int | None = None
+) -> None:
+    """Change how many reports, or texts scored, a partner may send in a day; ``None`` leaves it as it is."""
+    new = {"quota_per_day": reports, "score_quota_per_day": scores}
+    changed = {name: value for name, value in new.items() if value is not None}
+    if changed:
+        session.execute(update(Partner).where(Partner.id == partner_id).values(changed))
+        entry = Entry(Operation.SYSTEM, "partner.quota_changed", "partner", str(partner_id), data=changed)
+        audit.record(session, actor, entry)
 
 
 def _sha256(secret: str) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 import uvicorn
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from classifiers import cli as scoring
 from triage import accounts, audit, dead_letters, log
@@ -161,22 +162,47 @@ def add_user(
 
 
 @key_app.command("partner")
-def add_partner(name: str, kind: PartnerKind, quota: Annotated[int, typer.Option(min=1)] = 100_000) -> None:
+def add_partner(
+    name: str,
+    kind: PartnerKind,
+    quota: Annotated[int, typer.Option(min=1, help="Reports a day")] = 100_000,
+    score_quota: Annotated[int, typer.Option(min=0, help="Texts scored a day")] = 100_000,
+) -> None:
     """Add a partner organisation."""
     with transaction() as session:
-        accounts.create_partner(session, _OPERATOR, name=name, kind=kind, quota_per_day=quota)
+        accounts.create_partner(
+            session, _OPERATOR, name=name, kind=kind, quota_per_day=quota, score_quota_per_day=score_quota
+        )
     typer.echo(f"{name} added; give it a key with `triage key issue`")
+
+
+@key_app.command("quota")
+def change_quota(
+    partner: str,
+    reports: Annotated[int | None, typer.Option(min=1, help="Reports a day")] = None,
+    scores: Annotated[int | None, typer.Option(min=0, help="Texts scored a day")] = None,
+) -> None:
+    """Change what a partner may send in a day. Reports and scores count apart."""
+    if reports is None and scores is None:
+        raise InvalidInput("Give --reports, --scores, or both")
+    with transaction() as session:
+        accounts.set_quotas(session, _OPERATOR, _partner(session, partner).id, reports=reports, scores=scores)
+    typer.echo(f"Changed; it holds for what {partner} sends from now on, today's included")
 
 
 @key_app.command("issue")
 def issue_key(partner: str) -> None:
     """Give a partner a new key, shown once; the old one stops working."""
     with transaction() as session:
-        row = session.scalar(select(Partner).where(Partner.name == partner))
-        if row is None:
-            raise NotFound(f"There is no partner called {partner}")
-        key = accounts.issue_key(session, _OPERATOR, row.id, now=datetime.now(UTC))
+        key = accounts.issue_key(session, _OPERATOR, _partner(session, partner).id, now=datetime.now(UTC))
     typer.echo(key)
+
+
+def _partner(session: Session, name: str) -> Partner:
+    row = session.scalar(select(Partner).where(Partner.name == name))
+    if row is None:
+        raise NotFound(f"There is no partner called {name}")
+    return row
 
 
 @dead_app.command("list")

@@ -65,14 +65,14 @@ def analyse(comments: Any, text: str, *attributes: str, **more: Any) -> dict[str
 
 
 def use_up_quota(session: Session, people: People) -> None:
-    people.partner.quota_per_day = 1
+    people.partner.score_quota_per_day = 1
     session.merge(people.partner)
     session.commit()
 
 
 def counted(people: People) -> int:
     with transaction() as session:
-        return session.scalar(select(PartnerUsage.reports).where(PartnerUsage.partner_id == people.partner.id)) or 0
+        return session.scalar(select(PartnerUsage.scores).where(PartnerUsage.partner_id == people.partner.id)) or 0
 
 
 def close(one: dict[str, float], other: dict[str, float]) -> bool:

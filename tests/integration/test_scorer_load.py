@@ -52,7 +52,7 @@ def model() -> Iterator[Held]:
 def counted() -> Callable[[], int]:
     def sum_of_usage() -> int:
         with transaction() as session:
-            return sum(session.scalars(select(PartnerUsage.reports)))
+            return sum(session.scalars(select(PartnerUsage.scores)))
 
     return sum_of_usage
 

@@ -20,7 +20,9 @@ class Partner(Base):
     name: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str]
     country: Mapped[str] = mapped_column(server_default="GB")
+    #: Reports, and texts scored by `triage scorer`: counted apart, so that who scores in bulk can still report.
     quota_per_day: Mapped[int] = mapped_column(server_default=text("100000"))
+    score_quota_per_day: Mapped[int] = mapped_column(server_default=text("100000"))
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[CreatedAt]
 
@@ -42,13 +44,14 @@ class ApiKey(Base):
 
 
 class PartnerUsage(Base):
-    """How many reports a partner sent on one day (UTC), and how many texts it had scored, for the quota."""
+    """How many reports a partner sent on one day (UTC), and how many texts it had scored, for its quotas."""
 
     __tablename__ = "partner_usage"
 
     partner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("partners.id"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
-    reports: Mapped[int]
+    reports: Mapped[int] = mapped_column(server_default=text("0"))
+    scores: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class User(Base):

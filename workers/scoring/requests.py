@@ -76,7 +76,7 @@ class Scoring:
         return await run_in_threadpool(from_json, raw)
 
     async def score(self, partner: Partner, texts: Sequence[str]) -> list[Scores]:
-        """Scores for each text, in order; each text counts against the partner's quota of the day.
+        """Scores for each text, in order; each text counts against the partner's quota of scores for the day.
 
         Raises:
             Unavailable: too much waits already, or it took too long.
@@ -112,4 +112,4 @@ def usable(text: str, *, field: str) -> str:
 
 def _count(partner: Partner, texts: int) -> None:
     with transaction() as session:
-        accounts.use_quota(session, partner, reports=texts, now=datetime.now(UTC))
+        accounts.use_score_quota(session, partner, texts=texts, now=datetime.now(UTC))
