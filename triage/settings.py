@@ -31,6 +31,13 @@ class Settings(BaseSettings):
     authority_contact: str = "triage@demonstration.example"
 
     lease_minutes: int = Field(20, ge=1, le=240)
+    #: Of one reviewer: time with the heaviest content a day (milder content counts less), time at a stretch, and the
+    #: break that then comes before the next case.
+    exposure_minutes_a_day: int = Field(240, ge=1, le=720)
+    exposure_minutes_at_a_stretch: int = Field(90, ge=1, le=240)
+    break_minutes: int = Field(10, ge=1, le=120)
+    #: Who is there for reviewers, shown to them after a threat to life and beside their own figures; steps with `;`.
+    support_contacts: str = ""
     batch_size: int = Field(32, ge=1, le=256)
     #: Seconds after which another worker may take a post that one worker claimed and did not finish. Longer than
     #: a worker may be busy before it is killed, or a slow worker's posts are scored twice and then given up.

@@ -5,9 +5,11 @@ from triage.db.base import Base
 from triage.db.cases import AssessmentRow, Case, Decision, Judgement
 from triage.db.desk import Annotation, Draft, Gloss, PostWords, SourceRecord
 from triage.db.events import DeadLetter, Event, EventSeal, IdempotencyKey, WorkerBeat
+from triage.db.figures import Figure
 from triage.db.posts import Capture, Post, PostScores, Report
 from triage.db.queues import Alert, CaseNote, CaseWords, Incident, SavedView
 from triage.db.referrals import Referral
+from triage.db.wellbeing import ExposureRow, LeftOutTopic, MediaChoice
 
 __all__ = [
     "Alert",
@@ -24,10 +26,14 @@ __all__ = [
     "Draft",
     "Event",
     "EventSeal",
+    "ExposureRow",
+    "Figure",
     "Gloss",
     "IdempotencyKey",
     "Incident",
     "Judgement",
+    "LeftOutTopic",
+    "MediaChoice",
     "Partner",
     "PartnerUsage",
     "Post",

@@ -52,6 +52,8 @@ class Case(Base):
         Index(None, "assigned_user_id", postgresql_where=text("assigned_user_id IS NOT NULL")),
         Index(None, "hold_user_id", postgresql_where=text("hold_user_id IS NOT NULL")),
         Index("ix_cases_status", "status"),
+        # By day, for the figures.
+        Index(None, "received_at"),
         UniqueConstraint("post_id"),
     )
 
@@ -144,6 +146,8 @@ class Decision(Base):
         CheckConstraint("outcome <> 'refer' OR referral IS NOT NULL", "refer_has_grounds"),
         Index(None, "case_id"),
         Index(None, "user_id"),
+        # By day, for the figures.
+        Index(None, "created_at"),
     )
 
     id: Mapped[Id]

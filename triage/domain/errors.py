@@ -8,6 +8,7 @@
     ├── Conflict              409
     │   ├── IllegalTransition      the case is not in a state where this can happen
     │   ├── LeaseLost              somebody else holds the case now, or nobody does
+    │   ├── BreakDue               the person has read enough for now
     │   └── IdempotencyMismatch    the same key came with another body
     ├── TooLarge              413
     ├── GateClosed            422  a rule of the code book forbids this decision
@@ -63,6 +64,10 @@ class IllegalTransition(Conflict):
 
 class LeaseLost(Conflict):
     title = "You no longer hold this case"
+
+
+class BreakDue(Conflict):
+    title = "Time for a break"
 
 
 class IdempotencyMismatch(Conflict):
