@@ -17,6 +17,7 @@ from triage import accounts, audit, cases, metrics, referral
 from triage.audit import Entry
 from triage.db import Case, Decision, Event, Judgement, Report, User
 from triage.domain import gates, policy, taxonomy
+from triage.domain.desk import PassReason
 from triage.domain.errors import Conflict, Forbidden, IllegalTransition, InvalidInput, LeaseLost
 from triage.domain.gates import Grounds, Proposal
 from triage.domain.lifecycle import CaseEvent, CaseStatus, Outcome
@@ -96,7 +97,7 @@ def claim(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) ->
 
 def extend(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
     """Keep the case for another full lease. Raises LeaseLost."""
-    case = _held(session, user, case_id, now)
+    case = held_case(session, user, case_id, now)
     case.lease_until = _lease_end(now)
     return case
 
@@ -106,9 +107,15 @@ def release(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) 
     return _give_back(session, user, case_id, passed=False, now=now)
 
 
-def pass_case(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
-    """Leave the case to somebody else, no reason asked: it is not offered to this person again. Raises LeaseLost."""
-    return _give_back(session, user, case_id, passed=True, now=now)
+def pass_case(
+    session: Session, user: User, case_id: uuid.UUID, *, now: datetime, reason: PassReason | None = None
+) -> Case:
+    """Leave the case to somebody else, no reason asked: it is not offered to this person again. Raises LeaseLost.
+
+    Args:
+        reason: where the reader cares to say; the next reader is told, but not by whom.
+    """
+    return _give_back(session, user, case_id, passed=True, reason=reason, now=now)
 
 
 def read_case(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
@@ -117,7 +124,7 @@ def read_case(session: Session, user: User, case_id: uuid.UUID, *, now: datetime
     Raises:
         LeaseLost: somebody else is reading it, or nobody was asked to.
     """
-    case = _held(session, user, case_id, now)
+    case = held_case(session, user, case_id, now)
     audit.record(session, accounts.actor_of(user), _read_entry(case))
     return case
 
@@ -144,7 +151,7 @@ def judge_first(session: Session, user: User, case_id: uuid.UUID, view: View, *,
         LeaseLost: the case is somebody else's.
         InvalidInput: no code, an unknown one, or "no violation" beside another.
     """
-    case = _held(session, user, case_id, now)
+    case = held_case(session, user, case_id, now)
     if (given := first_judgement(session, user, case_id)) is not None:
         return given
     _check_view(view)
@@ -301,15 +308,27 @@ def _take(session: Session, user: User, case: Case, now: datetime) -> None:
     cases.advance(session, accounts.actor_of(user), case, CaseEvent.CLAIMED)
 
 
-def _give_back(session: Session, user: User, case_id: uuid.UUID, *, passed: bool, now: datetime) -> Case:
-    case = _held(session, user, case_id, now)
+def _give_back(
+    session: Session, user: User, case_id: uuid.UUID, *, passed: bool, now: datetime, reason: PassReason | None = None
+) -> Case:
+    case = held_case(session, user, case_id, now)
     cases.release_lease(case)
-    cases.advance(session, accounts.actor_of(user), case, CaseEvent.RELEASED, passed=passed)
+    cases.advance(session, accounts.actor_of(user), case, CaseEvent.RELEASED, passed=passed, **_because(reason))
     return case
 
 
-def _held(session: Session, user: User, case_id: uuid.UUID, now: datetime) -> Case:
-    """The case, locked, held by the user."""
+def _because(reason: PassReason | None) -> dict[str, str]:
+    return {"reason": str(reason)} if reason else {}
+
+
+def held_case(session: Session, user: User, case_id: uuid.UUID, now: datetime) -> Case:
+    """The case, locked, held by the user.
+
+    Raises:
+        NotFound: there is no such case.
+        IllegalTransition: it is no longer open.
+        LeaseLost: somebody else holds it by now, or nobody does.
+    """
     accounts.require(user, Role.MODERATOR)
     case = cases.locked(session, case_id)
     _check_held(case, user, now)
