@@ -9,6 +9,7 @@ from triage.db.figures import Figure
 from triage.db.posts import Capture, Post, PostScores, Report
 from triage.db.queues import Alert, CaseNote, CaseWords, Incident, SavedView
 from triage.db.referrals import Referral
+from triage.db.tallies import Tally
 from triage.db.wellbeing import ExposureRow, LeftOutTopic, MediaChoice
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Report",
     "SavedView",
     "SourceRecord",
+    "Tally",
     "User",
     "UserSession",
     "WorkerBeat",

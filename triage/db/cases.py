@@ -51,7 +51,7 @@ class Case(Base):
         Index(None, "lease_user_id", postgresql_where=text("lease_user_id IS NOT NULL")),
         Index(None, "assigned_user_id", postgresql_where=text("assigned_user_id IS NOT NULL")),
         Index(None, "hold_user_id", postgresql_where=text("hold_user_id IS NOT NULL")),
-        Index("ix_cases_status", "status"),
+        Index("ix_cases_status_tier", "status", "tier"),  # what /metrics counts
         # By day, for the figures.
         Index(None, "received_at"),
         UniqueConstraint("post_id"),

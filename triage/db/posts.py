@@ -81,6 +81,8 @@ class Report(Base):
     force_code: Mapped[str | None]
     operation_ref: Mapped[str | None]
     urgent: Mapped[bool] = mapped_column(server_default=sql("false"))
+    #: Where its trace goes on (W3C ``traceparent``), while tracing is on: an id and nothing of the report.
+    trace: Mapped[str | None]
     #: An analyst's necessity, proportionality and collateral intrusion notes, as written.
     justification: Mapped[dict[str, Any] | None]
     received_at: Mapped[CreatedAt]
