@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, cast, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -317,7 +318,7 @@ def _give_back(
     return case
 
 
-def _because(reason: PassReason | None) -> dict[str, str]:
+def _because(reason: PassReason | None) -> dict[str, Any]:
     return {"reason": str(reason)} if reason else {}
 
 
