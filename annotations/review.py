@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, and_, cast, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from annotations import wellbeing
 from triage import accounts, audit, cases, metrics, referral
 from triage.audit import Entry
 from triage.db import Case, Decision, Event, Judgement, Report, User
@@ -47,6 +48,7 @@ def claim_next(session: Session, user: User, *, now: datetime) -> Case | None:
     accounts.require(user, Role.MODERATOR)
     if (held := holds(session, user, now=now)) is not None:
         return held
+    wellbeing.check(session, user, now=now)
     case = session.scalar(
         select(Case)
         .where(
@@ -55,6 +57,7 @@ def claim_next(session: Session, user: User, *, now: datetime) -> Case | None:
             ~_submitted(user),
             ~_decided(user),
             ~_passed(user),
+            wellbeing.not_left_out(user, now=now),
         )
         .order_by(Case.band, Case.deadline_at, Case.risk.desc(), Case.id)
         .limit(1)
@@ -92,6 +95,7 @@ def claim(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) ->
         if held.id == case.id:
             return case
         raise Conflict(f"You are reading case {held.number}: decide it, or put it back, before you take another")
+    wellbeing.check(session, user, now=now, case=case)
     _take(session, user, case, now)
     return case
 
@@ -100,6 +104,7 @@ def extend(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -
     """Keep the case for another full lease. Raises LeaseLost."""
     case = held_case(session, user, case_id, now)
     case.lease_until = _lease_end(now)
+    wellbeing.begin(session, user, case, now=now)
     return case
 
 
@@ -205,6 +210,7 @@ def decide(
     gates.check(proposal)
     decision = _store(session, user, case, view, proposal)
     _close(session, user, case, decision, proposal)
+    wellbeing.end(session, user, now=now)
     return decision
 
 
@@ -306,6 +312,7 @@ def _check_view(view: View) -> None:
 
 def _take(session: Session, user: User, case: Case, now: datetime) -> None:
     case.lease_user_id, case.lease_until = user.id, _lease_end(now)
+    wellbeing.begin(session, user, case, now=now)
     cases.advance(session, accounts.actor_of(user), case, CaseEvent.CLAIMED)
 
 
@@ -314,6 +321,7 @@ def _give_back(
 ) -> Case:
     case = held_case(session, user, case_id, now)
     cases.release_lease(case)
+    wellbeing.end(session, user, now=now)
     cases.advance(session, accounts.actor_of(user), case, CaseEvent.RELEASED, passed=passed, **_because(reason))
     return case
 

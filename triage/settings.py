@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     exposure_minutes_a_day: int = Field(240, ge=1, le=720)
     exposure_minutes_at_a_stretch: int = Field(90, ge=1, le=240)
     break_minutes: int = Field(10, ge=1, le=120)
-    #: Who is there for reviewers, shown to them after a threat to life and beside their own figures; steps with `;`.
+    #: Who is there for reviewers, shown to them after a threat to life and on their own page; separated by `;`.
     support_contacts: str = ""
     batch_size: int = Field(32, ge=1, le=256)
     #: Seconds after which another worker may take a post that one worker claimed and did not finish. Longer than

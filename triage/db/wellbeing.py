@@ -10,7 +10,7 @@ from triage.db.base import Base
 
 
 class ExposureRow(Base):
-    """``triage.domain.exposure.Exposure`` of one person. One row for each: what was read on earlier days is not kept."""
+    """``triage.domain.exposure.Exposure`` of one person, one row each: what was read on earlier days is not kept."""
 
     __tablename__ = "exposures"
     __table_args__ = (CheckConstraint("spent_seconds >= 0", "spent"),)
