@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from triage import cases, dead_letters
 from triage.audit import Actor
 from triage.db import AssessmentRow, Case, Post, PostScores
+from triage.db.bulk import insert_rows
 from triage.domain import policy
 from triage.domain.lifecycle import CaseEvent, CaseStatus
 from triage.domain.policy import Assessment
@@ -269,8 +270,8 @@ def _record(
         set_={name: store.excluded[name] for name in _OF_A_READING} | {"scored_at": func.clock_timestamp()},
         where=PostScores.not_assessed.is_not(None),
     )
-    made = session.execute(store.returning(PostScores.post_id, PostScores.id), score_rows)
-    scores_ids = dict(made.all())
+    made = insert_rows(session, store.returning(PostScores.post_id, PostScores.id), score_rows)
+    scores_ids: dict[uuid.UUID, uuid.UUID] = dict(made.all())
     rows = session.scalars(
         select(Case).where(Case.post_id.in_(scores_ids)).order_by(Case.id).with_for_update(key_share=True)
     ).all()
@@ -308,7 +309,7 @@ def _assess_all(
         index_elements=[AssessmentRow.scores_id, AssessmentRow.policy_version],
         set_={name: store.excluded[name] for name in _OF_A_PROPOSAL},
     )
-    session.execute(store, [_assessment_row(case, scores_id, proposal) for case, scores_id, proposal in proposals])
+    insert_rows(session, store, [_assessment_row(*each) for each in proposals])
     happened = []
     for case, _, proposal in proposals:
         case.flagged, case.codes, case.risk = proposal.flagged, list(proposal.codes), proposal.risk

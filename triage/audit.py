@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Result, Row, bindparam, func, insert, select, text, tuple_
+from sqlalchemy import Result, Row, bindparam, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from triage.db.bulk import insert_rows
 from triage.db.events import Event, EventSeal
 from triage.domain.words import ActorKind, Operation
 
@@ -79,7 +81,7 @@ def record_many(session: Session, actor: Actor, entries: Iterable[Entry]) -> Non
         for entry in entries
     ]
     if rows:
-        session.execute(insert(Event), rows)
+        insert_rows(session, insert(Event), rows)
 
 
 @dataclass(frozen=True, slots=True)

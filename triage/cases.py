@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, inspect, select, update
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session
 
 from triage import audit
 from triage.audit import Actor, Entry
 from triage.db import Case, Event
+from triage.db.bulk import update_rows
 from triage.domain import lifecycle
 from triage.domain.errors import NotFound
 from triage.domain.lifecycle import CaseEvent, CaseState, CaseStatus, Outcome
@@ -101,11 +102,7 @@ def write_all(session: Session, moved: Sequence[Case]) -> None:
     names = sorted({name for state in states for name in set(state.mapper.column_attrs.keys()) - state.unmodified})
     if not names:
         return
-    change = (
-        update(Case).where(Case.id == bindparam("of_case")).values({name: bindparam(f"new_{name}") for name in names})
-    )
-    rows = [{"of_case": case.id} | {f"new_{name}": getattr(case, name) for name in names} for case in moved]
-    session.connection().execute(change, rows)
+    update_rows(session, Case, [{"id": case.id} | {name: getattr(case, name) for name in names} for case in moved])
     for case in moved:
         session.expire(case, names)
 

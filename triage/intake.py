@@ -7,7 +7,7 @@ than ``FOR NO KEY UPDATE``: a report's foreign key must not wait for somebody wh
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -22,6 +22,7 @@ from triage import accounts, audit, backlog, cases, queue
 from triage.audit import Actor, Entry
 from triage.db import Capture, Case, Partner, Post, Report
 from triage.db.base import new_id
+from triage.db.bulk import insert_rows
 from triage.domain.lifecycle import CaseEvent, CaseStatus
 from triage.domain.words import CaptureStatus, Lane, Operation, ScoringStatus
 from triage.new_report import NewReport
@@ -90,18 +91,21 @@ def _accept(
     justification: dict[str, Any] | None,
 ) -> list[Accepted]:
     answers, fresh = _known_already(session, reporter, reports)
-    posts = _find_or_make_posts(session, [reports[i] for i in fresh], lane)
-    found = _find_or_make_cases(session, sorted(set(posts.values())), now)
+    made, known = _find_or_make_posts(session, [reports[i] for i in fresh], lane)
+    posts = made | known
+    counts = Counter(posts[reports[i].identity] for i in fresh)
+    cases_of = _make_cases(session, {post_id: counts[post_id] for post_id in made.values()}, now)
+    cases_of |= _find_or_make_cases(session, sorted(set(known.values())), now)
     rows = []
     for i in fresh:
-        case_id, number = found[posts[reports[i].identity]]
+        case_id, number = cases_of[posts[reports[i].identity]]
         report_id = new_id()
         answers[i] = Accepted(report_id, case_id, number)
         rows.append(_report_row(report_id, case_id, reporter, reports[i], justification, now))
     _follow_repeats(answers, reports)
     if rows:
-        session.execute(insert(Report), rows)
-        _count_reports(session, Counter(row["case_id"] for row in rows))
+        insert_rows(session, upsert(Report), rows)
+        _count_reports(session, {cases_of[post_id][0]: counts[post_id] for post_id in set(known.values())})
         audit.record_many(session, reporter.actor, [_event(row) for row in rows])
         _hurry_cases(session, reporter.actor, {row["case_id"] for row in rows if row["urgent"]}, now)
         if reporter.partner:
@@ -150,31 +154,32 @@ def _follow_repeats(answers: dict[int, Accepted], reports: Sequence[NewReport]) 
             answers[i] = Accepted(earlier.report_id, earlier.case_id, earlier.case_number, duplicate=True)
 
 
-def _find_or_make_posts(session: Session, reports: Sequence[NewReport], lane: Lane) -> dict[str, uuid.UUID]:
-    """Post ids by identity. Sorted, so that two batches with the same posts cannot deadlock."""
+def _find_or_make_posts(
+    session: Session, reports: Sequence[NewReport], lane: Lane
+) -> tuple[dict[str, uuid.UUID], dict[str, uuid.UUID]]:
+    """Post ids by identity: those made, and those known. Sorted, so that two batches with the same cannot deadlock."""
     by_identity = {report.identity: report for report in reversed(reports)}
     lanes = dict.fromkeys(by_identity, lane) | {report.identity: Lane.URGENT for report in reports if report.urgent}
     rows = [_post_row(identity, by_identity[identity], lanes[identity]) for identity in sorted(by_identity)]
     if not rows:
-        return {}
-    made = session.execute(
-        upsert(Post).on_conflict_do_nothing(index_elements=[Post.identity]).returning(Post.identity, Post.id), rows
-    )
-    found = dict(made.all())
+        return {}, {}
+    unless_known = upsert(Post).on_conflict_do_nothing(index_elements=[Post.identity])
+    stored = insert_rows(session, unless_known.returning(Post.identity, Post.id), rows)
+    made: dict[str, uuid.UUID] = dict(stored.all())
+    known: dict[str, uuid.UUID] = {}
     new_urls = [
         {"id": new_id(), "post_id": row["id"], "url": row["url"], "status": str(CaptureStatus.WANTED)}
         for row in rows
-        if row["identity"] in found and row["text"] is None
+        if row["identity"] in made and row["text"] is None
     ]
     if new_urls:
         session.execute(insert(Capture), new_urls)
-    if missing := set(by_identity) - set(found):
+    if missing := set(by_identity) - set(made):
         query = select(Post.identity, Post.id).where(Post.identity.in_(missing))
         known = dict(session.execute(query).all())
         for faster in (Lane.URGENT, Lane.LIVE):
             _hurry_posts(session, [known[identity] for identity in missing if lanes[identity] is faster], faster)
-        found |= known
-    return found
+    return made, known
 
 
 def _post_row(identity: str, report: NewReport, lane: Lane) -> dict[str, Any]:
@@ -224,6 +229,23 @@ def _hurry_cases(session: Session, actor: Actor, case_ids: set[uuid.UUID], now: 
     session.flush()
 
 
+def _make_cases(
+    session: Session, reports: Mapping[uuid.UUID, int], now: datetime
+) -> dict[uuid.UUID, tuple[uuid.UUID, int]]:
+    """Cases of posts that this transaction made, so that nobody else can know them; with so many reports each.
+
+    Returns (case id, case number) by post id.
+    """
+    rows = [
+        {"id": new_id(), "post_id": post_id, "received_at": now, "report_count": count, "version": 1 + count}
+        for post_id, count in reports.items()
+    ]
+    if not rows:
+        return {}
+    stored = insert_rows(session, upsert(Case).returning(Case.post_id, Case.id, Case.number), rows)
+    return {post_id: (case_id, number) for post_id, case_id, number in stored}
+
+
 def _find_or_make_cases(
     session: Session, post_ids: Sequence[uuid.UUID], now: datetime
 ) -> dict[uuid.UUID, tuple[uuid.UUID, int]]:
@@ -261,13 +283,16 @@ def _report_row(
     }
 
 
-def _count_reports(session: Session, counts: Counter[uuid.UUID]) -> None:
-    """The fold of ``case.reported`` for many cases at once; rows are locked in one order."""
+def _count_reports(session: Session, counts: Mapping[uuid.UUID, int]) -> None:
+    """The fold of ``case.reported`` for many known cases at once; rows are locked in one order."""
+    if not counts:
+        return
     session.execute(select(Case.id).where(Case.id.in_(counts)).order_by(Case.id).with_for_update(key_share=True))
     add = (
         update(Case)
         .where(Case.id == bindparam("case"))
-        .values(report_count=Case.report_count + bindparam("more"), version=Case.version + 1)
+        # Another report may want another queue (triage.routing).
+        .values(report_count=Case.report_count + bindparam("more"), version=Case.version + 1, queue_rules="")
     )
     session.connection().execute(add, [{"case": case_id, "more": more} for case_id, more in counts.items()])
 
