@@ -31,7 +31,7 @@ MOST_LEFT_OUT = 6
 
 
 class CallOut(StrEnum):
-    """Why somebody on call reads a threat to life although a break is due. Chosen, not written: it goes into the log."""
+    """Why somebody on call reads a threat to life although a break is due. Chosen, not written: it is logged."""
 
     NOBODY_ELSE = "nobody_else"
     CALLED_IN = "called_in"

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from annotations import wellbeing
 from triage import accounts, assessment, audit, capture, cases, idempotency, queue
 from triage.db.session import transaction
 from triage.queue import Bell
@@ -60,6 +61,10 @@ def forget_beats(session: Session, now: datetime) -> int:
     return beats.forget(session, now=now)
 
 
+def forget_exposure(session: Session, now: datetime) -> int:
+    return wellbeing.forget(session, now=now)
+
+
 #: (every how many seconds, task)
 TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (1, sweep),
@@ -69,6 +74,7 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (600, forget_sessions),
     (600, forget_answers),
     (600, forget_beats),
+    (600, forget_exposure),
 )
 
 

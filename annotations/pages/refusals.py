@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from annotations.pages.rendering import render
 from triage.api import problems
-from triage.domain.errors import NotAuthenticated, NotFound, TriageError
+from triage.domain.errors import BreakDue, NotAuthenticated, NotFound, TriageError
 
 _NOT_PAGES = ("/api/", "/health", "/ready", "/metrics")
 
@@ -31,6 +31,8 @@ def page(request: Request, error: TriageError) -> Response:
         return problems.answer(error)
     if isinstance(error, NotAuthenticated):
         return _to_sign_in(request)
+    if isinstance(error, BreakDue):
+        return RedirectResponse("/wellbeing", 303)
     who = getattr(request.state, "who", None)
     return render(request, "problem.html", who=who, status=error.status, heading=error.title, detail=error.detail)
 

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, select_autoescape
 
+from annotations import wellbeing
 from annotations.pages import keys, post_text
 from annotations.pages.forms import FieldError
 from triage.accounts import SignedIn
@@ -25,6 +26,7 @@ TIER_COLOURS = {Tier.P0: "red", Tier.P1: "orange", Tier.P2: "yellow", Tier.P3: "
 #: Menu: address, words, roles that see it.
 _MENU = (
     ("/queue", "Queue", {Role.MODERATOR}),
+    ("/wellbeing", "Your wellbeing", {Role.MODERATOR}),
     ("/approvals", "Approvals", {Role.APPROVER}),
     ("/referrals", "Referrals", {Role.APPROVER}),
     ("/submissions", "Submissions", {Role.ANALYST}),
@@ -83,6 +85,7 @@ def _environment() -> Environment:
         "Outcome": Outcome,
         "TIER_COLOURS": TIER_COLOURS,
         "static": _static_url,
+        "support_contacts": wellbeing.support_contacts,
     }
     return environment
 

@@ -18,6 +18,7 @@ PAGES = {
     "/": {"moderator", "analyst", "approver", "outsider", "admin"},
     "/code-book": {"moderator", "analyst", "approver", "outsider", "admin"},
     "/queue": {"moderator"},
+    "/wellbeing": {"moderator"},
     "/cases/{case}": {"moderator"},
     "/approvals": {"approver"},
     "/approvals/{referral}": {"approver"},
@@ -29,6 +30,10 @@ PAGES = {
 #: Every form of somebody else's role.
 FORMS = {
     "/queue/next": {"moderator"},
+    "/wellbeing/break": {"moderator"},
+    "/wellbeing/topics": {"moderator"},
+    "/wellbeing/media": {"moderator"},
+    "/wellbeing/call-out/{case}": {"moderator"},
     "/cases/{case}/claim": {"moderator"},
     "/cases/{case}/judge": {"moderator"},
     "/cases/{case}/decide": {"moderator"},
