@@ -83,7 +83,7 @@ def classify(lane_name: str) -> None:
 
 
 def _classify_some(lane: Lane, *, limit: int, retry: bool) -> int:
-    settings = current()
+    settings, began = current(), time.perf_counter()
     with transaction() as session:
         claims = assessment.claim_posts(
             session, lane, limit=limit, lease_seconds=settings.scoring_lease_seconds, retry=retry
@@ -91,7 +91,9 @@ def _classify_some(lane: Lane, *, limit: int, retry: bool) -> int:
     if not claims:
         return 0
     with beats.busy():
+        reads_from = time.perf_counter()
         scored = score_each(pipeline(), claims)
+        in_model = time.perf_counter() - reads_from
         failed = [claim for claim, scores in scored if scores.not_assessed is NotAssessed.MODEL_FAILED]
         done = [one for one in scored if one[1].not_assessed is not NotAssessed.MODEL_FAILED]
         version, now = pipeline().version, datetime.now(UTC)
@@ -100,6 +102,9 @@ def _classify_some(lane: Lane, *, limit: int, retry: bool) -> int:
         with transaction() as session:
             assessment.record_scores(session, actor, done, pipeline_version=version, now=now)
             assessment.record_failures(session, actor, failed, try_again=fails, now=now)
+        # What it took, and how much of that was the model: `triage bench pipeline` reads this line.
+        took = {"seconds": round(time.perf_counter() - began, 6), "in_model": round(in_model, 6)}
+        logger.info("batch done", extra={"lane": str(lane), "posts": len(claims)} | took)
         if fails:
             raise ModelFails
     return len(claims)
