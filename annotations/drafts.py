@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from annotations import review
-from triage.db import Draft, User
+from triage.db import Case, Draft, User
 from triage.domain.errors import TooLarge
+from triage.domain.lifecycle import CaseStatus
 from triage.domain.words import Stage
 
 #: Characters over all fields: several times what a full referral takes.
@@ -48,3 +49,9 @@ def discard(session: Session, user: User, case_id: uuid.UUID) -> None:
 def discard_all(session: Session, case_id: uuid.UUID) -> None:
     """The case is decided: nobody's draft of it is of use any more."""
     session.execute(delete(Draft).where(Draft.case_id == case_id))
+
+
+def forget_stray(session: Session) -> int:
+    """Drop drafts of cases that are no longer open, however they were closed; returns how many."""
+    closed = select(Case.id).where(Case.id == Draft.case_id, Case.status != CaseStatus.OPEN.value)
+    return len(session.scalars(delete(Draft).where(closed.exists()).returning(Draft.case_id)).all())

@@ -5,6 +5,7 @@ somebody else, counts as neither. One case counts once for an organisation, howe
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Select, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -32,7 +33,7 @@ def recount(session: Session, *, now: datetime) -> int:
     return session.scalar(select(func.count()).select_from(SourceRecord)) or 0
 
 
-def _decided(now: datetime) -> Select[tuple[object, ...]]:
+def _decided(now: datetime) -> Select[Any]:
     upheld = Case.outcome.in_([str(outcome) for outcome in UPHELD])
     no = Case.outcome == Outcome.NO_VIOLATION.value
     return (

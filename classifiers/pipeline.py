@@ -194,7 +194,16 @@ class Pipeline:
     def _lexicon_evidence(self, post: _Prepared) -> Iterator[EvidenceSpan]:
         for hit in self._lexicon.find(post.text.text):
             start, end = post.text.original_span(hit.start, hit.end)
-            yield EvidenceSpan(start, end, hit.entry.hint, "lexicon", note=hit.entry.note)
+            entry = hit.entry
+            yield EvidenceSpan(
+                start,
+                end,
+                entry.hint,
+                "lexicon",
+                note=entry.note,
+                region=entry.region,
+                ambiguity=str(entry.ambiguity),
+            )
 
     def _not_assessed(self, reason: NotAssessed) -> Scores:
         return Scores(not_assessed=reason, versions=self._versions)

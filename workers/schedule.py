@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from annotations import wellbeing
+from annotations import copies, drafts, source_records, wellbeing
 from triage import accounts, assessment, audit, capture, cases, idempotency, queue
 from triage.db.session import transaction
 from triage.queue import Bell
@@ -65,6 +65,18 @@ def forget_exposure(session: Session, now: datetime) -> int:
     return wellbeing.forget(session, now=now)
 
 
+def remember_copies(session: Session, now: datetime) -> int:
+    return copies.remember(session)
+
+
+def count_sources(session: Session, now: datetime) -> int:
+    return source_records.recount(session, now=now)
+
+
+def forget_drafts(session: Session, now: datetime) -> int:
+    return drafts.forget_stray(session)
+
+
 #: (every how many seconds, task)
 TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (1, sweep),
@@ -74,6 +86,9 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (600, forget_sessions),
     (600, forget_answers),
     (600, forget_beats),
+    (2, remember_copies),
+    (600, forget_drafts),
+    (3600, count_sources),
     (600, forget_exposure),
 )
 
@@ -96,5 +111,5 @@ def _run_one(task: Callable[[Session, datetime], int]) -> None:
     except SQLAlchemyError as error:  # the database is away or busy; the next tick tries again
         logger.warning("task failed", extra={"task": task.__name__, "reason": type(error).__name__})
         return
-    if done and task not in (sweep, seal):  # those have something to do almost every second
+    if done and task not in (sweep, seal, remember_copies):  # those have something to do almost every second
         logger.info("task done", extra={"task": task.__name__, "count": done})

@@ -21,7 +21,8 @@ class EvidenceSpan:
 
     ``start`` and ``end`` are character offsets (end exclusive) into the post's text as stored, never into
     a normalised copy. ``source`` is ``model`` or ``lexicon``. ``note`` holds, for a lexicon hit, the benign
-    readings that must be shown with it.
+    readings that must be shown with it, and ``region`` and ``ambiguity`` say how far to trust it: the web process
+    does not know the lexicon, so what a reader needs of an entry comes with the hit.
     """
 
     start: int
@@ -30,6 +31,8 @@ class EvidenceSpan:
     source: str
     weight: float = 0.0
     note: str = ""
+    region: str = ""
+    ambiguity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
