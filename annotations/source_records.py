@@ -33,7 +33,7 @@ def recount(session: Session, *, now: datetime) -> int:
     return session.scalar(select(func.count()).select_from(SourceRecord)) or 0
 
 
-def _decided(now: datetime) -> Select[Any]:
+def _decided(now: datetime) -> Select[*tuple[Any, ...]]:
     upheld = Case.outcome.in_([str(outcome) for outcome in UPHELD])
     no = Case.outcome == Outcome.NO_VIOLATION.value
     return (

@@ -192,9 +192,11 @@ def machine_view(session: Session, case_id: uuid.UUID) -> MachineView | None:
         .order_by(AssessmentRow.id.desc())
         .limit(1)
     ).first()
-    if row is None:
-        return None
-    assessment, scores = row
+    return machine_of(*row) if row else None
+
+
+def machine_of(assessment: AssessmentRow, scores: PostScores) -> MachineView:
+    """One assessment with its scores, as a page shows it."""
     return MachineView(
         assessed=scores.not_assessed is None,
         not_assessed=scores.not_assessed,
@@ -250,6 +252,7 @@ class ReferralRow:
     created_at: datetime
     approved_at: datetime | None
     may_approve: bool
+    waits_for_second_reader: bool
 
 
 def referrals(
@@ -280,7 +283,8 @@ def referrals(
             approver=approved_by,
             created_at=row.created_at,
             approved_at=row.approved_at,
-            may_approve=user.id != row.reviewer_id and user.id not in row.submitter_ids,
+            may_approve=user.id not in (row.reviewer_id, row.second_reader_id, *row.submitter_ids),
+            waits_for_second_reader=row.needs_second_reader and row.second_reader_id is None,
         )
         for row, case_number, recipient, codes, reviewed_by, approved_by in rows
     ]

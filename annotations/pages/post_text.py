@@ -1,9 +1,10 @@
-"""A post's text as safe HTML: escaped, invisible characters made visible, evidence marked.
+"""A post's text as safe HTML: escaped, invisible characters made visible, handles masked, evidence marked.
 
 The text is hostile input. Nothing in it becomes a link, a tag or a direction override; offsets of evidence
 refer to the text as stored.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
+from annotations.reasons import Reason
 from triage.domain.scores import EvidenceSpan
 from triage.domain.taxonomy import CODES
 
+#: Somebody named by a handle. The e-mail address of a shop is not one; what follows an @ with a space is not either.
+_HANDLE = re.compile(r"(?<![\w.@])@\w[\w.]*\w")
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
 _SHORT = {
     "\u200b": "zero-width space",
@@ -44,11 +48,25 @@ class Footnote:
     quote: Markup
     weight: float
     note: str
+    region: str
+    ambiguity: str
+    reason: Reason
 
 
 def plain(text: str) -> Markup:
     """The text without evidence."""
-    return Markup("").join(_visible(text, i) for i in range(len(text)))
+    return _visible_part(text, 0, len(text))
+
+
+def mask_handles(text: str) -> str:
+    """The text, of the same length, with all but the first letter of each handle covered: other people are named in
+    posts, and what they are called is seldom what a decision needs."""
+    return _HANDLE.sub(lambda found: found[0][:2] + "\u2022" * (len(found[0]) - 2), text)
+
+
+def has_handles(text: str) -> bool:
+    """Whether ``mask_handles`` would cover anything."""
+    return _HANDLE.search(text) is not None
 
 
 def footnotes(text: str, evidence: Sequence[EvidenceSpan]) -> list[Footnote]:
@@ -62,6 +80,9 @@ def footnotes(text: str, evidence: Sequence[EvidenceSpan]) -> list[Footnote]:
             quote=plain(text[span.start : span.end]),
             weight=span.weight,
             note=span.note,
+            region=span.region,
+            ambiguity=span.ambiguity,
+            reason=Reason.of(span),
         )
         for number, span in enumerate(_ordered(text, evidence), start=1)
     ]
@@ -74,7 +95,7 @@ def marked(text: str, evidence: Sequence[EvidenceSpan]) -> Markup:
     pieces = []
     for start, end in pairwise(edges):
         here = [(i, span) for i, span in enumerate(spans, start=1) if span.start <= start and end <= span.end]
-        inner = Markup("").join(_visible(text, i) for i in range(start, end))
+        inner = _visible_part(text, start, end)
         pieces.append(_mark(inner, here, end) if here else inner)
     return Markup("").join(pieces)
 
@@ -98,13 +119,18 @@ def _ordered(text: str, evidence: Sequence[EvidenceSpan]) -> list[EvidenceSpan]:
     return sorted(inside, key=lambda span: (span.start, span.end, span.source, span.code))
 
 
-def _visible(text: str, i: int) -> Markup:
-    """One character, or a visible note that an invisible one stands here."""
-    char = text[i]
-    if char in "\n\r\t" or not _is_hidden(text, i):
-        return escape(char)
-    name = _SHORT.get(char) or unicodedata.name(char, "control character").lower()
-    return Markup('<span class="app-invisible" title="U+{:04X} {}">[{}]</span>').format(ord(char), name, name)
+def _visible_part(text: str, start: int, end: int) -> Markup:
+    """``text[start:end]``, with a visible note wherever an invisible character stands."""
+    pieces, done = [], start
+    for i in range(start, end):
+        char = text[i]
+        if " " <= char <= "~" or char in "\n\r\t" or not _is_hidden(text, i):
+            continue
+        name = _SHORT.get(char) or unicodedata.name(char, "control character").lower()
+        note = Markup('<span class="app-invisible" title="U+{:04X} {}">[{}]</span>').format(ord(char), name, name)
+        pieces += [escape(text[done:i]), note]
+        done = i + 1
+    return Markup("").join([*pieces, escape(text[done:end])])
 
 
 def _is_hidden(text: str, i: int) -> bool:

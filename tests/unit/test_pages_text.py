@@ -95,3 +95,16 @@ def test_address_is_defanged(url: str, shown: str) -> None:
 @pytest.mark.parametrize(("handle", "shown"), [("@nightbus", "@n•••••"), ("x", "@x•••••"), ("@", "")])
 def test_handle_is_masked(handle: str, shown: str) -> None:
     assert post_text.masked(handle) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("tell @nightbus and @o.wl.", "tell @n••••••• and @o•••."),
+        ("mail shop@chirper.example, 7 @ the park", "mail shop@chirper.example, 7 @ the park"),
+        ("@@x @a", "@@x @a"),
+    ],
+)
+def test_handles_in_a_text_are_covered_and_no_offset_moves(text: str, shown: str) -> None:
+    assert post_text.mask_handles(text) == shown
+    assert post_text.has_handles(text) == (text != shown)
