@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from annotations import copies, drafts, source_records, wellbeing
-from triage import accounts, alerts, assessment, attendance, audit, capture, cases, idempotency, queue, routing
+from triage import accounts, assessment, audit, capture, cases, idempotency, queue
 from triage.db.session import transaction
 from triage.queue import Bell
 from workers import beats
@@ -41,14 +41,6 @@ def give_up(session: Session, now: datetime) -> int:
     return assessment.give_up(session, _SELF, now=now)
 
 
-def open_unattended(session: Session, now: datetime) -> int:
-    """Cases of lanes that nobody scores go to a person, without scores."""
-    return sum(
-        assessment.open_unattended(session, _SELF, lane, most=attendance.room_for_unassessed(session, lane))
-        for lane in attendance.without_worker(session)
-    )
-
-
 def seal(session: Session, now: datetime) -> int:
     return audit.seal(session, at_least=SEAL_EVENTS, unless_older_than=SEAL_AFTER)
 
@@ -57,28 +49,12 @@ def lift_overdue(session: Session, now: datetime) -> int:
     return cases.lift_overdue(session, now=now)
 
 
-def renew_queues(session: Session, now: datetime) -> int:
-    return routing.renew(session)
-
-
-def call_next(session: Session, now: datetime) -> int:
-    return alerts.raise_next(session, now=now)
-
-
 def forget_sessions(session: Session, now: datetime) -> int:
     return accounts.purge_expired_sessions(session, now=now)
 
 
 def forget_answers(session: Session, now: datetime) -> int:
     return idempotency.forget_old(session, now=now)
-
-
-def count(session: Session, now: datetime) -> int:
-    return watching.count(session, now=now)
-
-
-def walk_chain(session: Session, now: datetime) -> int:
-    return patrol.walk(session)
 
 
 def forget_beats(session: Session, now: datetime) -> int:
@@ -106,11 +82,6 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (1, sweep),
     (1, seal),
     (5, give_up),
-    (5, count),
-    (60, walk_chain),
-    (5, open_unattended),
-    (2, renew_queues),
-    (5, call_next),
     (30, lift_overdue),
     (600, forget_sessions),
     (600, forget_answers),
@@ -138,7 +109,6 @@ def _run_one(task: Callable[[Session, datetime], int]) -> None:
         with transaction() as session:
             done = task(session, datetime.now(UTC))
     except SQLAlchemyError as error:  # the database is away or busy; the next tick tries again
-        metrics.task_failures.inc()
         logger.warning("task failed", extra={"task": task.__name__, "reason": type(error).__name__})
         return
     if done and task not in (sweep, seal, remember_copies):  # those have something to do almost every second
