@@ -14,17 +14,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, and_, cast, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from annotations import wellbeing
+from annotations import follow_ups, wellbeing
 from triage import accounts, audit, cases, metrics, referral
 from triage.audit import Entry
 from triage.db import Case, Decision, Event, Judgement, Report, User
 from triage.domain import gates, policy, taxonomy
 from triage.domain.desk import PassReason
 from triage.domain.errors import Conflict, Forbidden, IllegalTransition, InvalidInput, LeaseLost
-from triage.domain.gates import Grounds, Proposal
+from triage.domain.gates import Grounds, PossibleChild, Proposal
 from triage.domain.lifecycle import CaseEvent, CaseStatus, Outcome
 from triage.domain.taxonomy import CODES, CONTEXTS, NO_VIOLATION, Imminence, SpeechAct, Target
 from triage.domain.words import Operation, Role, Stage
+from triage.formats import wording
 from triage.settings import current
 
 
@@ -160,7 +161,7 @@ def judge_first(session: Session, user: User, case_id: uuid.UUID, view: View, *,
     case = held_case(session, user, case_id, now)
     if (given := first_judgement(session, user, case_id)) is not None:
         return given
-    _check_view(view)
+    check_view(view)
     judgement = _judgement(session, user, case, Stage.FIRST, view)
     case.lease_until = _lease_end(now)
     cases.advance(
@@ -185,15 +186,19 @@ def decide(
     reasons: str,
     grounds: Grounds | None,
     now: datetime,
+    possible_child: PossibleChild = PossibleChild.UNKNOWN,
 ) -> Decision:
-    """Decide the case: final judgement, decision, events and, for ``refer``, the referral, in one transaction.
+    """Decide the case: final judgement, decision, events and the referral or follow-up, in one transaction.
 
     Sent twice, it is one decision.
+
+    Args:
+        possible_child: for what is followed up outside; a referral says it in its grounds.
 
     Raises:
         LeaseLost: somebody else holds the case by now.
         Conflict: the user decided this case before, and otherwise; or has not judged it yet.
-        InvalidInput: the view is not complete.
+        InvalidInput: the view is not complete, or the reasons label people.
         GateClosed: a rule of the code book stands against it; names the field.
     """
     accounts.require(user, Role.MODERATOR)
@@ -204,13 +209,15 @@ def decide(
     first = first_judgement(session, user, case_id)
     if first is None:
         raise Conflict("Judge the post first: the decision comes after your own view of it")
-    _check_view(view)
+    check_view(view)
     grounds = grounds if outcome is Outcome.REFER else None
     proposal = Proposal(outcome, view.codes, view.contexts, reasons, grounds, changed(first, view))
-    gates.check(proposal)
+    gates.check(proposal, on=now.date(), old_event_months=current().old_event_months)
+    wording.check_neutral(reasons, "reasons")
     decision = _store(session, user, case, view, proposal)
     _close(session, user, case, decision, proposal)
     wellbeing.end(session, user, now=now)
+    follow_ups.open_for(session, user, case, decision, possible_child, now=now)
     return decision
 
 
@@ -299,7 +306,8 @@ def _judgement(session: Session, user: User, case: Case, stage: Stage, view: Vie
     return judgement
 
 
-def _check_view(view: View) -> None:
+def check_view(view: View) -> None:
+    """Raises InvalidInput: no code, an unknown one, or "no violation" beside another; an unknown context."""
     if not view.codes:
         raise InvalidInput(f"Choose at least one policy code, or {NO_VIOLATION} for no violation", field="codes")
     if unknown := sorted(set(view.codes) - set(CODES)):

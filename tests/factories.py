@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from tests.people import People
 from triage import accounts, assessment, audit, intake
-from triage.db import Case
+from triage.db import Case, User
 from triage.domain.scores import NotAssessed, Scores
 from triage.domain.taxonomy import CONTEXTS, SCORED_CODES
 from triage.domain.words import Lane
@@ -43,6 +43,13 @@ def accept(session: Session, people: People, **changes: Any) -> Accepted:
     """A report accepted from the first partner (not committed)."""
     reporter = Reporter(accounts.partner_actor(people.partner), partner=people.partner)
     return intake.accept_report(session, reporter, NewReport.model_validate(report(**changes)), now=datetime.now(UTC))
+
+
+def submit_again(session: Session, user: User, **changes: Any) -> None:
+    """The same post from an analyst's form (committed)."""
+    reporter = Reporter(accounts.actor_of(user), user_id=user.id)
+    intake.accept_report(session, reporter, NewReport.model_validate(report(**changes)), now=datetime.now(UTC))
+    session.commit()
 
 
 def open_case(

@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from annotations import review
+from annotations import review, second_reading
 from annotations.review import View
 from tests import factories
 from tests.people import People
 from triage import referral
 from triage.db import Case, Referral, User
-from triage.domain.gates import Grounds, PossibleChild, RequestedAction
+from triage.domain.gates import Grounds, Likelihood, PossibleChild, RequestedAction
 from triage.domain.lifecycle import Outcome
 from triage.domain.taxonomy import Imminence, SpeechAct, Target
 
@@ -20,7 +20,7 @@ VIEW = View(("TTL",), SpeechAct.THREAT, Target.NAMED_OR_IDENTIFIABLE_PERSON, Imm
 
 
 def grounds(people: People, **changes: Any) -> Grounds:
-    """Good grounds for a referral to the first partner under its own terms."""
+    """Good grounds for a referral to the first partner under its own terms. No child: no second reader is needed."""
     return replace(
         Grounds(
             recipient_id=str(people.partner.id),
@@ -30,8 +30,10 @@ def grounds(people: People, **changes: Any) -> Grounds:
             least_intrusive="A label would not reach the person addressed in time.",
             requested_action=RequestedAction.REVIEW,
             platform_policy_clause="Violent speech, clause 2",
-            possible_child=PossibleChild.UNKNOWN,
-            safeguarding_considered=True,
+            possible_child=PossibleChild.NO,
+            facts="The words name a stop and half past three.",
+            proportionality="One public post is named, and a review of it asked for.",
+            likelihood=Likelihood.LIKELY,
         ),
         **changes,
     )
@@ -65,9 +67,18 @@ def refer(
     return next(row for row in referral.pending(session) if row.case_id == case.id)
 
 
+def read_by_second(session: Session, row: Referral, reader: User, *, agrees: bool = True, view: View = VIEW) -> None:
+    """A second reader reads the post blind, sees the decision and answers (committed)."""
+    second_reading.judge(session, reader, row.id, view, PossibleChild.UNKNOWN)
+    second_reading.answer(session, reader, row.id, agrees=agrees, reasons="I read it so too.", now=datetime.now(UTC))
+    session.commit()
+
+
 def approved(session: Session, people: People, case: Case | None = None, **changes: Any) -> Referral:
     """A referral that has left the house (committed)."""
     waiting = refer(session, people, case or factories.open_case(session, people), **changes)
+    if waiting.needs_second_reader:
+        read_by_second(session, waiting, people.second_moderator)
     row = referral.approve(session, people.approver, waiting.id, now=datetime.now(UTC))
     session.commit()
     return row

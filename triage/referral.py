@@ -1,50 +1,34 @@
 """A confirmed case leaves the house: opened by the reviewer's decision, approved by somebody else, collected.
 
     open_referral ──▶ pending_approval ──approve──▶ approved ──partner downloads──▶ collected
-                            └──reject──▶ rejected       └──────recall──▶ recalled ◀──────┘
+                        │  ▲    │  └──reject──▶ rejected (back to the queue)            │
+                        └─confirm─┘  └──refuse──▶ refused (for good)  recalled ◀──recall──┘
 
-The document is built once, at approval, and frozen: exactly those bytes leave, whatever changes later.
+``confirm`` is the second reader's, where one is needed: nothing is approved before it. The document is built once, at
+approval, and frozen: exactly those bytes leave, whatever changes later. Delivery is in ``triage.delivery``.
 """
 
-import hashlib
+import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from triage import accounts, audit, cases
-from triage.audit import Actor, Entry
+from triage.audit import Actor
 from triage.db import Case, Decision, Partner, Post, Referral, Report, User
+from triage.delivery import DELIVERABLE, Export, Format, entry, export, for_partner, get_for_partner
 from triage.domain import legal
 from triage.domain.errors import Conflict, Forbidden, IllegalTransition, InvalidInput, NotFound
 from triage.domain.gates import Grounds
 from triage.domain.lifecycle import CaseEvent
-from triage.domain.words import ActorKind, Operation, PartnerKind, ReferralStatus, Role
-from triage.formats import csv_format, document, json_format, sources, wording
+from triage.domain.words import Operation, PartnerKind, ReferralStatus, Role
+from triage.formats import document, json_format, sources, wording
 
-_DELIVERABLE = (ReferralStatus.APPROVED.value, ReferralStatus.COLLECTED.value)
-
-
-class Format(StrEnum):
-    """How a referral can be downloaded."""
-
-    JSON = "json"
-    CSV = "csv"
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """A file that leaves. ``sha256`` (hexadecimal) is that of ``content``."""
-
-    content: bytes
-    media_type: str
-    filename: str
-    sha256: str
+__all__ = ["Export", "Format", "export", "for_partner", "get_for_partner"]
 
 
 def open_referral(
@@ -61,6 +45,7 @@ def open_referral(
     recipient = _recipient(session, grounds)
     legal.resolve(grounds.legal_basis, on=decision.created_at.date())
     wording.check(grounds)
+    _check_source(session, case, grounds)
     _check_evidence(session, case)
     if decision.user_id in submitter_ids:
         raise Forbidden("You submitted this post: somebody else has to review it")
@@ -75,7 +60,7 @@ def open_referral(
     )
     session.add(referral)
     session.flush()
-    audit.record(session, actor, _entry(Operation.ALTERATION, "referral.opened", referral))
+    audit.record(session, actor, entry(Operation.ALTERATION, "referral.opened", referral))
     return referral
 
 
@@ -87,7 +72,7 @@ def preview(session: Session, approver: User, referral_id: uuid.UUID, *, now: da
     """
     _, referral = _waiting(session, referral_id)
     _check_approver(session, approver, referral)
-    audit.record(session, accounts.actor_of(approver), _entry(Operation.CONSULTATION, "referral.read", referral))
+    audit.record(session, accounts.actor_of(approver), entry(Operation.CONSULTATION, "referral.read", referral))
     return document.build(sources.gather(session, referral, approver, now=now))
 
 
@@ -98,13 +83,17 @@ def approve(session: Session, approver: User, referral_id: uuid.UUID, *, now: da
         NotFound: there is no such referral.
         IllegalTransition: it is not waiting for approval.
         Forbidden: not an approver, or the one who reviewed or submitted the post.
-        Conflict: the recipient was closed, or the reviewer has submitted the post since.
+        Conflict: no second reader has agreed, the recipient was closed, or the reviewer or the second reader has
+            submitted the post since.
     """
     case, referral = _waiting(session, referral_id)
     _check_approver(session, approver, referral)
+    _check_second_reader_agreed(referral)
     submitters = _submitters(session, referral)
     if referral.reviewer_id in submitters:
         raise Conflict("The reviewer has submitted this post since: reject this, and somebody else will review it")
+    if referral.second_reader_id in submitters:
+        raise Conflict("The second reader has submitted this post since: reject this, and others will read it")
     referral.submitter_ids = sorted(submitters)
     if not session.scalar(select(Partner.active).where(Partner.id == referral.recipient_id)):
         raise Conflict("The recipient's account was closed: reject this and refer to somebody else")
@@ -136,17 +125,69 @@ def reject(session: Session, approver: User, referral_id: uuid.UUID, *, note: st
     """
     case, referral = _waiting(session, referral_id)
     _check_approver(session, approver, referral)
-    referral.note = _note(note)
     referral.approver_id = approver.id
-    referral.status = ReferralStatus.REJECTED.value
-    cases.advance(
-        session,
-        accounts.actor_of(approver),
-        case,
-        CaseEvent.REFERRAL_REJECTED,
-        object_type="referral",
-        object_id=str(referral.id),
-    )
+    _turn_down(session, approver, case, referral, CaseEvent.REFERRAL_REJECTED, note)
+    cases.put_in_place(case, now=now)
+    session.flush()
+    return referral
+
+
+def refuse(session: Session, approver: User, referral_id: uuid.UUID, *, note: str) -> Referral:
+    """Turn it down for good: nothing leaves, and the case is closed.
+
+    Raises:
+        NotFound, IllegalTransition, Forbidden: as for ``approve``.
+        InvalidInput: no note.
+    """
+    case, referral = _waiting(session, referral_id)
+    _check_approver(session, approver, referral)
+    referral.approver_id = approver.id
+    _turn_down(session, approver, case, referral, CaseEvent.REFERRAL_REFUSED, note)
+    session.flush()
+    return referral
+
+
+def for_second_reader(session: Session, reader: User, referral_id: uuid.UUID) -> tuple[Case, Referral]:
+    """A referral that waits for a second reader, and its case, both locked, for somebody who may be that reader.
+
+    Raises:
+        NotFound: there is no such referral.
+        IllegalTransition: it waits for nobody, or for no second reader.
+        Forbidden: not a moderator, or the one who reviewed or submitted the post.
+    """
+    accounts.require(reader, Role.MODERATOR)
+    case, referral = _waiting(session, referral_id)
+    if not referral.needs_second_reader or referral.second_reader_id is not None:
+        raise IllegalTransition(f"Referral {referral.number} waits for no second reader")
+    if reader.id == referral.reviewer_id:
+        raise Forbidden("You reviewed this case: somebody else has to be the second reader")
+    if reader.id in _submitters(session, referral):
+        raise Forbidden("You submitted this post: somebody else has to read it")
+    return case, referral
+
+
+def confirm(session: Session, reader: User, referral_id: uuid.UUID) -> Referral:
+    """The second reader agrees: the referral goes on to the approver. Their reading is stored before.
+
+    Raises:
+        NotFound, IllegalTransition, Forbidden: as for ``for_second_reader``.
+    """
+    _, referral = for_second_reader(session, reader, referral_id)
+    referral.second_reader_id = reader.id
+    session.flush()
+    audit.record(session, accounts.actor_of(reader), entry(Operation.ALTERATION, "referral.confirmed", referral))
+    return referral
+
+
+def object_to(session: Session, reader: User, referral_id: uuid.UUID, *, note: str, now: datetime) -> Referral:
+    """The second reader disagrees: the case goes back to the queue, with a note.
+
+    Raises:
+        NotFound, IllegalTransition, Forbidden: as for ``for_second_reader``.
+        InvalidInput: no note.
+    """
+    case, referral = for_second_reader(session, reader, referral_id)
+    _turn_down(session, reader, case, referral, CaseEvent.REFERRAL_REJECTED, note)
     cases.put_in_place(case, now=now)
     session.flush()
     return referral
@@ -163,7 +204,7 @@ def recall(session: Session, approver: User, referral_id: uuid.UUID, *, note: st
     """
     accounts.require(approver, Role.APPROVER)
     case, referral = _locked(session, referral_id)
-    if referral.status not in _DELIVERABLE:
+    if referral.status not in DELIVERABLE:
         raise IllegalTransition(f"Referral {referral.number} is {referral.status}: only a sent one can be recalled")
     referral.note = _note(note)
     referral.status = ReferralStatus.RECALLED.value
@@ -185,111 +226,6 @@ def pending(session: Session) -> Sequence[Referral]:
     return session.scalars(
         select(Referral).where(Referral.status == ReferralStatus.PENDING_APPROVAL.value).order_by(Referral.id)
     ).all()
-
-
-def for_partner(
-    session: Session,
-    partner: Partner,
-    *,
-    after: uuid.UUID | None = None,
-    limit: int = 100,
-    status: ReferralStatus | None = None,
-) -> Sequence[Referral]:
-    """What was sent to a partner, oldest approval first.
-
-    Args:
-        after: the last referral of the page before.
-
-    Raises:
-        InvalidInput: ``after`` is no referral of this partner.
-    """
-    query = select(Referral).where(Referral.recipient_id == partner.id, Referral.status.in_(sources.OUTSIDE))
-    if status is not None:
-        query = query.where(Referral.status == status.value)
-    if after is not None:
-        last = session.execute(
-            select(Referral.approved_at, Referral.id).where(
-                Referral.id == after, Referral.recipient_id == partner.id, Referral.status.in_(sources.OUTSIDE)
-            )
-        ).first()
-        if last is None:
-            raise InvalidInput("Not a cursor of yours: start again without it", field="after")
-        query = query.where(tuple_(Referral.approved_at, Referral.id) > tuple_(*last))
-    return session.scalars(query.order_by(Referral.approved_at, Referral.id).limit(limit)).all()
-
-
-def get_for_partner(session: Session, partner: Partner, referral_id: uuid.UUID) -> Referral:
-    """One referral sent to this partner.
-
-    Raises:
-        NotFound: there is none, it has not been sent, or it is another partner's. The answer does not tell which.
-    """
-    referral = session.scalar(
-        select(Referral).where(
-            Referral.id == referral_id, Referral.recipient_id == partner.id, Referral.status.in_(sources.OUTSIDE)
-        )
-    )
-    if referral is None:
-        raise NotFound("There is no such referral")
-    return referral
-
-
-def export(session: Session, actor: Actor, referral: Referral, format: Format | str) -> Export:
-    """The file, with its disclosure written to the log in the same transaction.
-
-    The recipient's first download marks the referral as collected.
-
-    Raises:
-        InvalidInput: unknown format.
-        NotFound: the actor is a partner and not the recipient.
-        Conflict: it is not approved, was recalled, or what is stored is not what was approved.
-    """
-    kind = _format(format)
-    if actor.kind is ActorKind.PARTNER and actor.id != str(referral.recipient_id):
-        raise NotFound("There is no such referral")
-    session.refresh(referral, with_for_update=True)
-    if referral.status not in _DELIVERABLE or referral.document is None:
-        raise Conflict(f"Referral {referral.number} is {referral.status} and cannot be downloaded")
-    approved = json_format.canonical(referral.document)
-    if hashlib.sha256(approved).hexdigest() != referral.document_sha256:
-        raise Conflict(f"Referral {referral.number} is not as it was approved; it stays here. Tell the issuer")
-    content = approved if kind is Format.JSON else csv_format.render(referral.document)
-    sha256 = hashlib.sha256(content).hexdigest()
-    audit.record(
-        session, actor, _entry(Operation.DISCLOSURE, "referral.exported", referral, format=str(kind), sha256=sha256)
-    )
-    if actor.kind is ActorKind.PARTNER and referral.status == ReferralStatus.APPROVED.value:
-        _collected(session, referral)
-    media_type = json_format.MEDIA_TYPE if kind is Format.JSON else csv_format.MEDIA_TYPE
-    return Export(content, media_type, f"referral-{referral.number}.{kind}", sha256)
-
-
-def _format(name: str) -> Format:
-    try:
-        return Format(name)
-    except ValueError:
-        raise InvalidInput(f"Choose {' or '.join(Format)}", field="format") from None
-
-
-def _collected(session: Session, referral: Referral) -> None:
-    session.execute(
-        update(Referral)
-        .where(Referral.id == referral.id)
-        .values(status=ReferralStatus.COLLECTED.value, collected_at=func.clock_timestamp())
-    )
-    session.refresh(referral)
-
-
-def _entry(operation: Operation, kind: str, referral: Referral, **data: Any) -> Entry:
-    return Entry(
-        operation,
-        kind,
-        "referral",
-        str(referral.id),
-        case_id=referral.case_id,
-        recipient_id=referral.recipient_id,
-        data=data,
-    )
 
 
 def _note(note: str) -> str:
@@ -322,6 +258,8 @@ def _check_approver(session: Session, approver: User, referral: Referral) -> Non
     accounts.require(approver, Role.APPROVER)
     if approver.id == referral.reviewer_id:
         raise Forbidden("You reviewed this case: somebody else has to approve the referral")
+    if approver.id == referral.second_reader_id:
+        raise Forbidden("You were the second reader: somebody else has to approve the referral")
     if approver.id in _submitters(session, referral):
         raise Forbidden("You submitted this post: somebody else has to approve the referral")
 
@@ -334,6 +272,19 @@ def _submitters(session: Session, referral: Referral) -> set[uuid.UUID]:
     return {user_id for user_id in submitted if user_id is not None} | set(referral.submitter_ids)
 
 
+def _check_second_reader_agreed(referral: Referral) -> None:
+    """DEC-06, CHI-02, said in words before the database would refuse."""
+    if referral.needs_second_reader and referral.second_reader_id is None:
+        raise Conflict("A second reader has to read this post, and agree, before it can be approved")
+
+
+def _turn_down(session: Session, user: User, case: Case, referral: Referral, kind: CaseEvent, note: str) -> None:
+    referral.note = _note(note)
+    rejected = kind is CaseEvent.REFERRAL_REJECTED
+    referral.status = (ReferralStatus.REJECTED if rejected else ReferralStatus.REFUSED).value
+    cases.advance(session, accounts.actor_of(user), case, kind, object_type="referral", object_id=str(referral.id))
+
+
 def _recipient(session: Session, grounds: Grounds) -> Partner:
     try:
         partner = session.get(Partner, uuid.UUID(grounds.recipient_id))
@@ -342,6 +293,29 @@ def _recipient(session: Session, grounds: Grounds) -> Partner:
     if partner is None or not partner.active or partner.kind == PartnerKind.SCRUTINEER.value:
         raise InvalidInput("Choose an active partner that receives referrals", field="recipient_id")
     return partner
+
+
+def _check_source(session: Session, case: Case, grounds: Grounds) -> None:
+    """DEC-04: whoever reported the post is not the independent source, whatever box was ticked."""
+    names = session.execute(
+        select(Partner.name, User.display_name, User.username)
+        .select_from(Report)
+        .outerjoin(Partner, Partner.id == Report.partner_id)
+        .outerjoin(User, User.id == Report.submitted_by)
+        .where(Report.case_id == case.id)
+        .distinct()
+    )
+    source = _words(grounds.secondary_source)
+    for name in (name for row in names for name in row if name):
+        if _words(name) in source:
+            raise InvalidInput(
+                "You name the submitter as the source: a second signal has to be independent", field="secondary_source"
+            )
+
+
+def _words(text: str) -> str:
+    """The words alone, each with a space before and after it, so that a name is found whole."""
+    return " ".join(["", *re.findall(r"[^\W_]+", text.casefold()), ""])
 
 
 def _check_evidence(session: Session, case: Case) -> None:
@@ -359,7 +333,7 @@ def _refuse_repetition(session: Session, case: Case, decision: Decision, grounds
         .where(
             Referral.case_id == case.id,
             Referral.recipient_id == recipient.id,
-            Referral.status != ReferralStatus.REJECTED.value,
+            Referral.status.not_in((ReferralStatus.REJECTED.value, ReferralStatus.REFUSED.value)),
         )
     )
     for referral, then in earlier:

@@ -113,6 +113,7 @@ def decide(case_id: str, desk: DeskDep, form: CheckedForm) -> Response:
                 outcome=outcome,
                 reasons=form.one("reasons"),
                 grounds=grounds,
+                possible_child=forms.read_possible_child(form),
                 now=desk.now,
             )
     except Incomplete as error:

@@ -10,7 +10,16 @@ from starlette.datastructures import FormData
 from annotations.review import View
 from triage.db import Judgement
 from triage.domain.errors import TriageError
-from triage.domain.gates import Grounds, PossibleChild, PrimarySignal, RequestedAction, SecondarySignal
+from triage.domain.gates import (
+    Grounds,
+    Likelihood,
+    PastEvent,
+    PossibleChild,
+    PrimarySignal,
+    RequestedAction,
+    SecondarySignal,
+    SourceKind,
+)
 from triage.domain.lifecycle import Outcome
 from triage.domain.taxonomy import CODES, CONTEXTS, NO_VIOLATION, Imminence, SpeechAct, Target
 from triage.new_report import storable
@@ -36,10 +45,18 @@ class Incomplete(Exception):
 
 #: The gates refuse these one at a time; the form says all that is missing at once.
 _GROUNDS_MISSING = {
-    "statement_of_reasons": "Write the statement of reasons",
-    "causal_path": "Say how the post could lead to harm",
+    "facts": "Write what is in the post, as fact",
+    "statement_of_reasons": "Write what you make of it",
+    "causal_path": "Say how the post leads to harm",
+    "likelihood": "Say how likely that is",
     "necessity": "Say why a referral is needed",
+    "proportionality": "Say why it is in proportion",
     "least_intrusive": "Say why nothing less would do",
+}
+#: The same for what comes first where a child may be concerned.
+_CHILD_MISSING = {
+    "safeguarding_considered": "A child may be concerned: confirm that safeguarding was considered first",
+    "safeguarding_note": "Say what was considered to safeguard the child, and the result",
 }
 
 
@@ -127,6 +144,8 @@ def read_grounds(typed: Typed, recipient_ids: Sequence[str]) -> Grounds:
     errors = [FieldError(name, message) for name, message in _GROUNDS_MISSING.items() if not typed.one(name)]
     if typed.one("recipient_id") not in recipient_ids:
         errors.insert(0, FieldError("recipient_id", "Choose who receives the referral"))
+    if read_possible_child(typed) is not PossibleChild.NO:
+        errors = [FieldError(name, words) for name, words in _CHILD_MISSING.items() if not typed.one(name)] + errors
     if errors:
         raise Incomplete(errors)
     return Grounds(
@@ -144,7 +163,20 @@ def read_grounds(typed: Typed, recipient_ids: Sequence[str]) -> Grounds:
         context_rebuttal=typed.one("context_rebuttal"),
         possible_child=_one_of(typed, "possible_child", PossibleChild, PossibleChild.UNKNOWN),
         safeguarding_considered=typed.one("safeguarding_considered") == "yes",
+        safeguarding_note=typed.one("safeguarding_note"),
+        facts=typed.one("facts"),
+        proportionality=typed.one("proportionality"),
+        likelihood=_one_of(typed, "likelihood", Likelihood, Likelihood.NOT_STATED),
+        past_event=_one_of(typed, "past_event", PastEvent, PastEvent.NONE),
+        past_event_month=typed.one("past_event_month"),
+        past_event_evidence=typed.one("past_event_evidence"),
+        secondary_sources=_some_of(typed, "secondary_sources", SourceKind),
     )
+
+
+def read_possible_child(typed: Typed) -> PossibleChild:
+    """Whether a child may be concerned; not said is not known, which counts as a possible child."""
+    return _one_of(typed, "possible_child", PossibleChild, PossibleChild.UNKNOWN)
 
 
 def _one_of(typed: Typed, name: str, kinds: Callable[[str], E], default: E) -> E:

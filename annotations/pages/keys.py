@@ -1,6 +1,15 @@
 """The keys of the review pages and the words beside them, in one place so that no two are the same."""
 
-from triage.domain.gates import PossibleChild, PrimarySignal, RequestedAction, SecondarySignal
+from triage.domain.gates import (
+    Likelihood,
+    NeedsSecondPerson,
+    PastEvent,
+    PossibleChild,
+    PrimarySignal,
+    RequestedAction,
+    SecondarySignal,
+    SourceKind,
+)
 from triage.domain.lifecycle import Outcome
 from triage.domain.taxonomy import Imminence, Referable, SpeechAct, Target
 
@@ -40,11 +49,11 @@ PASS_KEY, NEXT_KEY, HELP_KEY = "p", "n", "?"
 
 OUTCOMES = {
     Outcome.NO_VIOLATION: ("No violation", "Nothing leaves. The case closes."),
-    Outcome.SAFEGUARD: ("Safeguarding or support", "For the safeguarding lead."),
-    Outcome.REFER: ("Refer", "A second person has to approve it."),
+    Outcome.SAFEGUARD: ("Safeguarding or support", "Goes to the safeguarding lead."),
+    Outcome.REFER: ("Refer", "Others have to read and approve it."),
     Outcome.ESCALATE: (
         "Escalate: threat to life",
-        "Phone the control room: this calls nobody.",
+        "You phone: this calls nobody.",
     ),
     Outcome.SECOND_OPINION: ("Ask for a second opinion", "Stays open for somebody else."),
     Outcome.ROUTE_OUT: ("Route to another owner", "Out of scope. Say to whom."),
@@ -106,6 +115,34 @@ SECONDARY_SIGNALS = {
     SecondarySignal.PRIOR_CONTENT_MATERIALISED: "Earlier content of this account came true",
     SecondarySignal.INDEPENDENT_SOURCE: "An independent source: hospital, school, community partner",
     SecondarySignal.CONTEMPORANEOUS_INCIDENT_LOG: "An incident log of the same time",
+}
+SECONDARY_SOURCES = {
+    SourceKind.TARGET: "The target, or their family",
+    SourceKind.COMMUNITY_EXPERT: "A qualified expert in the language and culture",
+    SourceKind.HEALTH: "A hospital or health service",
+    SourceKind.SCHOOL: "A school or college",
+    SourceKind.COMMUNITY_PARTNER: "A community or youth partner",
+    SourceKind.INCIDENT_LOG: "An incident log, seen, with its number",
+    SourceKind.EARLIER_CASE: "An earlier case here, with its number",
+    SourceKind.SUBMITTER: "Whoever submitted the post (counts for nothing alone)",
+    SourceKind.POLICE_ASSERTION: "Police, without material (counts for nothing alone)",
+}
+LIKELIHOODS = {
+    Likelihood.ALMOST_CERTAIN: "Almost certain",
+    Likelihood.HIGHLY_LIKELY: "Highly likely",
+    Likelihood.LIKELY: "Likely",
+    Likelihood.REALISTIC_POSSIBILITY: "A realistic possibility (not enough for a referral)",
+    Likelihood.UNLIKELY: "Unlikely (not enough for a referral)",
+}
+PAST_EVENTS = {
+    PastEvent.NONE: "No",
+    PastEvent.DATED: "Yes, in a month that is known",
+    PastEvent.UNDATED: "Yes, not known when (counts as long ago)",
+}
+SECOND_PERSON = {
+    NeedsSecondPerson.PROTECTED_CONTEXT: "The context is art, news, counter-speech or grief",
+    NeedsSecondPerson.POSSIBLE_CHILD: "A child may be concerned",
+    NeedsSecondPerson.VEILED_THREAT: "It is a veiled threat",
 }
 REQUESTED_ACTIONS = {
     RequestedAction.REVIEW: "Review against your own rules",

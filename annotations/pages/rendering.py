@@ -27,6 +27,7 @@ TIER_COLOURS = {Tier.P0: "red", Tier.P1: "orange", Tier.P2: "yellow", Tier.P3: "
 _MENU = (
     ("/queue", "Queue", {Role.MODERATOR}),
     ("/wellbeing", "Your wellbeing", {Role.MODERATOR}),
+    ("/second-readings", "Second readings", {Role.MODERATOR}),
     ("/approvals", "Approvals", {Role.APPROVER}),
     ("/referrals", "Referrals", {Role.APPROVER}),
     ("/submissions", "Submissions", {Role.ANALYST}),
@@ -108,6 +109,7 @@ def render(request: Request, template: str, *, who: SignedIn | None, status: int
         menu=[(href, text) for href, text, allowed in _MENU if {str(role) for role in allowed} & roles],
         path=request.url.path,
         authority=current().authority_name,
+        old_event_months=current().old_event_months,
         error_for=lambda name: error_text(errors, name),
         **context,
     )

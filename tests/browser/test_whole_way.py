@@ -130,9 +130,10 @@ def refer(page: Page, home: str, recipient: str) -> int:
     page.fill("#reasons", "A threat with a place and a time, against somebody who can be identified.")
     page.select_option("#recipient_id", label=recipient)
     page.fill("#platform_policy_clause", "Violence and threats, section 2")
-    for name in ("statement_of_reasons", "causal_path", "necessity", "least_intrusive"):
+    page.select_option("#likelihood", "likely")
+    page.check("input[name=possible_child][value=no]")
+    for name in ("facts", "statement_of_reasons", "causal_path", "necessity", "proportionality", "least_intrusive"):
         page.fill(f"#{name}", "The post says when and where, and to whom; nothing less would protect the person named.")
-    page.check("input[name=safeguarding_considered]")
     page.click("text=Record the decision")
     page.wait_for_selector(".app-done")
     return number
@@ -141,9 +142,9 @@ def refer(page: Page, home: str, recipient: str) -> int:
 def approve(page: Page, home: str) -> None:
     page.goto(f"{home}/approvals")
     page.click("tbody a")
-    page.check("input[name=checked_reading]")
-    page.check("input[name=checked_necessity]")
-    page.click("text=Approve the referral")
+    for box in page.locator("input[name^=checked_]").all():
+        box.check()
+    page.click("text=Approve and send")
     page.wait_for_selector("text=Approved referrals")
 
 

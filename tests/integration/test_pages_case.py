@@ -100,9 +100,13 @@ def test_gate_is_shown_beside_its_field_and_the_text_stays(
         "recipient_id": str(people.partner.id),
         "statement_of_reasons": "It names a place",
         "causal_path": "He can be found",
+        "facts": "It gives a place",
+        "likelihood": "likely",
+        "proportionality": "One post",
         "necessity": "It is near",
         "least_intrusive": "Nothing less",
         "safeguarding_considered": "yes",
+        "safeguarding_note": "Nobody named is at school, as far as the post says",
     }
     answer = visit.post(f"{path}/decide", **THREAT, **typed)
     assert (answer.status_code, 'href="#platform_policy_clause"' in answer.text) == (422, True)
@@ -123,10 +127,15 @@ def test_missing_grounds_are_named_all_at_once(client: TestClient, session: Sess
 
     summary = answer.text.split('class="govuk-error-summary"')[1].split("</ul>")[0]
     assert re.findall(r'href="#(\w+)"', summary) == [
+        "safeguarding_considered",
+        "safeguarding_note",
         "recipient_id",
+        "facts",
         "statement_of_reasons",
         "causal_path",
+        "likelihood",
         "necessity",
+        "proportionality",
         "least_intrusive",
     ]
 

@@ -8,12 +8,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from annotations.pages.approval import CHECKLIST
 from tests import factories, referrals
 from tests.people import People
 from tests.visiting import Visit
 from triage.db import Event, Referral, Report
 
-TICKED = {"checked_reading": "yes", "checked_necessity": "yes"}
+TICKED = dict.fromkeys(CHECKLIST, "yes")
 SUBMISSION = {
     "url": "https://www.reddit.com/r/invented/1",
     "purpose": "prevention_of_serious_violence",

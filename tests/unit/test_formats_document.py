@@ -94,6 +94,7 @@ def test_statements_are_tagged_fact_or_assessment():
     assert [(said["tag"], said["about"]) for said in statements] == [
         ("fact", "origin"),
         ("fact", "origin"),
+        ("fact", "reasons"),
         ("assessment", "reasons"),
         ("assessment", "causal_path"),
     ]
@@ -120,7 +121,7 @@ def test_nothing_is_built_without_reasons_and_the_error_quotes_no_post():
     with pytest.raises(InvalidInput) as refused:
         document.build(unfounded)
 
-    assert refused.value.field == "assessment.statement_of_reasons.1.text"
+    assert refused.value.field == "assessment.statement_of_reasons"
     assert "half three" not in str(refused.value)
 
 

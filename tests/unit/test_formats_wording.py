@@ -39,3 +39,19 @@ def test_illegality_needs_a_legal_basis(words):
     assert refused.value.field == "causal_path"
 
     wording.check(_grounds(causal_path=words, legal_basis=("oapa-1861-s16",)))
+
+
+@pytest.mark.parametrize("words", ["This could end in violence", "they MIGHT go", "a potential fight", "possibly hurt"])
+def test_dec_07_what_could_happen_is_below_the_threshold(words):
+    with pytest.raises(InvalidInput) as refused:
+        wording.check(_grounds(causal_path=words))
+
+    assert refused.value.field == "causal_path"
+
+
+def test_dec_08_words_that_stay_inside_are_held_to_it_too():
+    wording.check_neutral("Names a place and a time.", "reasons")
+    with pytest.raises(InvalidInput) as refused:
+        wording.check_neutral("A known associate.", "reasons")
+
+    assert refused.value.field == "reasons"

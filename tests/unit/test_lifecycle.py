@@ -26,8 +26,14 @@ TABLE: dict[CaseEvent, dict[CaseStatus, CaseStatus]] = {
     CaseEvent.DECIDED: {OPEN: DECIDED},
     CaseEvent.REFERRAL_APPROVED: {APPROVAL: DECIDED},
     CaseEvent.REFERRAL_REJECTED: {APPROVAL: OPEN},
+    CaseEvent.REFERRAL_REFUSED: {APPROVAL: DECIDED},
     CaseEvent.REFERRAL_RECALLED: {DECIDED: DECIDED},
     CaseEvent.REOPENED: {DECIDED: OPEN},
+    CaseEvent.HELD: {OPEN: OPEN},
+    CaseEvent.RESUMED: {OPEN: OPEN},
+    CaseEvent.ASSIGNED: {OPEN: OPEN},
+    CaseEvent.ESCALATED: {OPEN: OPEN},
+    CaseEvent.ANSWERED: {OPEN: OPEN},
 }
 
 

@@ -9,6 +9,7 @@ from triage.db.figures import Figure
 from triage.db.posts import Capture, Post, PostScores, Report
 from triage.db.queues import Alert, CaseNote, CaseWords, Incident, SavedView
 from triage.db.referrals import Referral
+from triage.db.safeguards import FollowUp, FollowUpStep, ScrutinyItem, ScrutinyReading, ScrutinySample, SecondReading
 from triage.db.tallies import Tally
 from triage.db.wellbeing import ExposureRow, LeftOutTopic, MediaChoice
 
@@ -30,6 +31,8 @@ __all__ = [
     "ExposureRow",
     "Figure",
     "Gloss",
+    "FollowUp",
+    "FollowUpStep",
     "IdempotencyKey",
     "Incident",
     "Judgement",
@@ -43,6 +46,10 @@ __all__ = [
     "Referral",
     "Report",
     "SavedView",
+    "ScrutinyItem",
+    "ScrutinyReading",
+    "ScrutinySample",
+    "SecondReading",
     "SourceRecord",
     "Tally",
     "User",

@@ -4,7 +4,7 @@ The case row is a cache of this fold. ``triage doctor`` folds every case's event
 
     waiting ──assessed──▶ open ──decided──▶ decided
        │                   ▲  └─refer──▶ awaiting_approval ──approved──▶ decided
-       └─(no text yet)     └──────────rejected, reopened──────┘
+       └─(no text yet)     └──────────rejected, reopened──────┘  (refused: decided, without an outcome)
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,8 +48,29 @@ class CaseEvent(StrEnum):
     DECIDED = "case.decided"
     REFERRAL_APPROVED = "referral.approved"
     REFERRAL_REJECTED = "referral.rejected"
+    REFERRAL_REFUSED = "referral.refused"
     REFERRAL_RECALLED = "referral.recalled"
     REOPENED = "case.reopened"
+    HELD = "case.held"
+    RESUMED = "case.resumed"
+    ASSIGNED = "case.assigned"
+    ESCALATED = "case.escalated"
+    ANSWERED = "case.answered"
+
+
+#: What people do with an open case that changes who reads it and when, and nothing of what it is.
+_HANDLING = frozenset(
+    {
+        CaseEvent.CLAIMED,
+        CaseEvent.RELEASED,
+        CaseEvent.JUDGED,
+        CaseEvent.HELD,
+        CaseEvent.RESUMED,
+        CaseEvent.ASSIGNED,
+        CaseEvent.ESCALATED,
+        CaseEvent.ANSWERED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +88,11 @@ _ALLOWED: Mapping[CaseEvent, frozenset[CaseStatus]] = {
     CaseEvent.REPORTED: frozenset(CaseStatus),
     # A decided case may be scored again by a newer pipeline; that changes no decision.
     CaseEvent.ASSESSED: frozenset(CaseStatus),
-    CaseEvent.CLAIMED: frozenset({CaseStatus.OPEN}),
-    CaseEvent.RELEASED: frozenset({CaseStatus.OPEN}),
-    CaseEvent.JUDGED: frozenset({CaseStatus.OPEN}),
+    **dict.fromkeys(_HANDLING, frozenset({CaseStatus.OPEN})),
     CaseEvent.DECIDED: frozenset({CaseStatus.OPEN}),
     CaseEvent.REFERRAL_APPROVED: frozenset({CaseStatus.AWAITING_APPROVAL}),
     CaseEvent.REFERRAL_REJECTED: frozenset({CaseStatus.AWAITING_APPROVAL}),
+    CaseEvent.REFERRAL_REFUSED: frozenset({CaseStatus.AWAITING_APPROVAL}),
     CaseEvent.REFERRAL_RECALLED: frozenset({CaseStatus.DECIDED}),
     CaseEvent.REOPENED: frozenset({CaseStatus.DECIDED}),
 }
@@ -96,9 +116,11 @@ def apply(state: CaseState, kind: CaseEvent, data: Mapping[str, Any]) -> CaseSta
             return _decided(state, Outcome(data["outcome"]))
         case CaseEvent.REFERRAL_APPROVED:
             return replace(state, status=CaseStatus.DECIDED)
+        case CaseEvent.REFERRAL_REFUSED:  # nothing leaves, and nobody found that there was no violation
+            return replace(state, status=CaseStatus.DECIDED, outcome=None)
         case CaseEvent.REFERRAL_REJECTED | CaseEvent.REOPENED:
             return replace(state, status=CaseStatus.OPEN, outcome=None)
-        case CaseEvent.CLAIMED | CaseEvent.RELEASED | CaseEvent.JUDGED | CaseEvent.REFERRAL_RECALLED:
+        case _:  # handling, and a recall: who reads it, what left; not what it is
             return state
 
 

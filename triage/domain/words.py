@@ -47,6 +47,7 @@ class Role(StrEnum):
     ANALYST = "analyst"
     APPROVER = "approver"
     SAFEGUARDING = "safeguarding"
+    SCRUTINEER = "scrutineer"
     AUDITOR = "auditor"
     ADMIN = "admin"
 
@@ -83,11 +84,15 @@ class Stage(StrEnum):
 
 
 class ReferralStatus(StrEnum):
-    """The life of a referral inside the house; what the recipient did is an outcome."""
+    """The life of a referral inside the house; what the recipient did is an outcome.
+
+    ``rejected`` went back to the queue; ``refused`` was turned down for good, and the case is closed.
+    """
 
     PENDING_APPROVAL = "pending_approval"
     APPROVED = "approved"
     REJECTED = "rejected"
+    REFUSED = "refused"
     COLLECTED = "collected"
     RECALLED = "recalled"
 

@@ -17,7 +17,7 @@ def _at(*path: str) -> Callable[[Mapping[str, Any]], Any]:
     def read(document: Mapping[str, Any]) -> Any:
         value: Any = document
         for name in path:
-            value = None if value is None else value[name]
+            value = None if value is None else value.get(name)  # a document of an older version lacks the newest
         return value
 
     return read
@@ -97,6 +97,9 @@ COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "user_notification": _at("rights", "user_notification"),
     "redress_info": _at("rights", "redress_info"),
     "payload_sha256": _at("integrity", "payload_sha256"),
+    "proportionality": _at("assessment", "proportionality"),
+    "likelihood": _at("assessment", "likelihood"),
+    "second_reader_pseudonym": _at("issuer", "second_reader", "pseudonym"),
 }
 
 

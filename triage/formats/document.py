@@ -10,14 +10,11 @@ from typing import Any
 
 from triage.db import Capture, Partner, Post
 from triage.domain.errors import InvalidInput
-from triage.domain.gates import Grounds
+from triage.domain.gates import NEVER_LEAVE, STATEMENTS, Grounds
 from triage.domain.legal import LegalBasis
-from triage.domain.taxonomy import CODES, PolicyCode, Referable
+from triage.domain.taxonomy import CODES, PolicyCode
 from triage.formats import json_format
 from triage.formats.sources import Sources, grounds_of
-
-#: Codes that never leave: they speak of a person in need, or of nothing a recipient may act on.
-_KEPT_BACK = frozenset({Referable.NO, Referable.SUPPORT_ONLY, Referable.NEVER_ALONE})
 
 _NOT_AN_ORDER = "This is not a legal order. Please assess independently under your own policies."
 NATURE = {
@@ -75,7 +72,7 @@ def build(sources: Sources) -> dict[str, Any]:
 
 
 def _outgoing(codes: Sequence[str]) -> list[PolicyCode]:
-    leaving = [CODES[code] for code in codes if CODES[code].referable not in _KEPT_BACK]
+    leaving = [CODES[code] for code in codes if CODES[code].referable not in NEVER_LEAVE]
     if not leaving:  # the gates rule this out for decisions made through the review
         raise InvalidInput("None of the confirmed codes may leave the house", field="codes")
     return leaving
@@ -110,12 +107,19 @@ def _issuer(sources: Sources) -> dict[str, Any]:
         "authority_country": "GB",
         "contact": sources.authority_contact,
         "officer": {"role": "reviewer", "pseudonym": sources.reviewer.pseudonym},
+        "second_reader": _second_reader(sources),
         "approver": {
             "role": "approver",
             "pseudonym": sources.approver.pseudonym,
             "approved_at": _utc(sources.now),
         },
     }
+
+
+def _second_reader(sources: Sources) -> dict[str, str] | None:
+    if sources.second_reader is None:
+        return None
+    return {"role": "second_reader", "pseudonym": sources.second_reader.pseudonym}
 
 
 def _recipient(partner: Partner) -> dict[str, Any]:
@@ -179,6 +183,8 @@ def _assessment(sources: Sources, grounds: Grounds, codes: Sequence[PolicyCode])
         "context_rebuttal": grounds.context_rebuttal.strip() or None,
         "benign_alternatives_rejected": [{"policy_code": code.code, "look_alikes": code.look_alikes} for code in codes],
         "necessity": grounds.necessity.strip(),
+        "proportionality": grounds.proportionality.strip(),
+        "likelihood": str(grounds.likelihood),
         "least_intrusive": grounds.least_intrusive.strip(),
         "requested_action": str(grounds.requested_action),
         "territorial_scope": "GB",
@@ -201,15 +207,25 @@ def _legal(basis: LegalBasis, now: datetime) -> dict[str, Any]:
 
 
 def _statements(sources: Sources, grounds: Grounds) -> list[dict[str, str]]:
-    """What is known, apart from what a person makes of it (DPA 2018 s.38). A reviewer's words are an assessment."""
+    """What is known, apart from what a person makes of it (DPA 2018 s.38): each with its tag, line by line."""
     count = sources.case.report_count
     facts = [f"Reported {count} time{'s' if count != 1 else ''}, first received {_utc(sources.case.received_at)}."]
     if (capture := _capture(sources.capture)) is not None:
         facts.append(f"Captured {capture['captured_at']}; the bytes have the SHA-256 given.")
     return [
         *({"tag": "fact", "about": "origin", "text": text} for text in facts),
-        {"tag": "assessment", "about": "reasons", "text": grounds.statement_of_reasons.strip()},
-        {"tag": "assessment", "about": "causal_path", "text": grounds.causal_path.strip()},
+        *_tagged(grounds, "reasons", "facts", "statement_of_reasons"),
+        *_tagged(grounds, "causal_path", "causal_path"),
+    ]
+
+
+def _tagged(grounds: Grounds, about: str, *names: str) -> list[dict[str, str]]:
+    """DEC-02: a line of the reviewer's is one statement, tagged by the field it was written in."""
+    return [
+        {"tag": str(STATEMENTS[name]), "about": about, "text": line.strip()}
+        for name in names
+        for line in getattr(grounds, name).splitlines()
+        if line.strip()
     ]
 
 

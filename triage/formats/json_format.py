@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from triage.domain.errors import InvalidInput
 
 MEDIA_TYPE = "application/json"
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION = "1.1.0"
 
 
 @lru_cache(maxsize=1)

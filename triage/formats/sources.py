@@ -11,7 +11,16 @@ from sqlalchemy.orm import Session
 from triage.db import Capture, Case, Decision, EventSeal, Judgement, Partner, Post, PostScores, Referral, Report, User
 from triage.db.base import new_id
 from triage.domain import legal
-from triage.domain.gates import Grounds, PossibleChild, PrimarySignal, RequestedAction, SecondarySignal
+from triage.domain.gates import (
+    Grounds,
+    Likelihood,
+    PastEvent,
+    PossibleChild,
+    PrimarySignal,
+    RequestedAction,
+    SecondarySignal,
+    SourceKind,
+)
 from triage.domain.legal import LegalBasis
 from triage.domain.lifecycle import Outcome
 from triage.domain.words import AcquisitionMode, CaptureStatus, ReferralStatus
@@ -34,6 +43,7 @@ class Sources:
     recipient: Partner
     reviewer: User
     approver: User
+    second_reader: User | None
     legal_bases: Sequence[LegalBasis]
     purposes: Sequence[str]
     detected_by_platform: bool
@@ -55,6 +65,9 @@ def grounds_of(decision: Decision) -> Grounds:
     stated["legal_basis"] = tuple(stated.get("legal_basis", ()))
     stated["primary_signals"] = tuple(PrimarySignal(found) for found in stated.get("primary_signals", ()))
     stated["secondary_signals"] = tuple(SecondarySignal(found) for found in stated.get("secondary_signals", ()))
+    stated["secondary_sources"] = tuple(SourceKind(found) for found in stated.get("secondary_sources", ()))
+    stated["likelihood"] = Likelihood(stated.get("likelihood", Likelihood.NOT_STATED))
+    stated["past_event"] = PastEvent(stated.get("past_event", PastEvent.NONE))
     return Grounds(**stated)
 
 
@@ -79,6 +92,7 @@ def gather(session: Session, referral: Referral, approver: User, *, now: datetim
         recipient=session.get_one(Partner, referral.recipient_id),
         reviewer=session.get_one(User, referral.reviewer_id),
         approver=approver,
+        second_reader=session.get_one(User, referral.second_reader_id) if referral.second_reader_id else None,
         legal_bases=legal.resolve(grounds_of(decision).legal_basis, on=now.date()),
         purposes=sorted({report.purpose for report in reports}),
         detected_by_platform=any(
