@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, any_, exists, literal, or_, select
 from sqlalchemy.orm import Session
 
 from annotations.review import View, check_view
@@ -145,7 +145,7 @@ def given_for(session: Session, referral_id: uuid.UUID) -> list[tuple[SecondRead
 
 def _submitted(user: User) -> ColumnElement[bool]:
     since = exists().where(Report.case_id == Referral.case_id, Report.submitted_by == user.id)
-    return or_(Referral.submitter_ids.any(user.id), since)  # type: ignore[arg-type] -- of an array, any() takes a value
+    return or_(literal(user.id) == any_(Referral.submitter_ids), since)
 
 
 def _record(session: Session, user: User, row: Referral, operation: Operation, kind: str, **data: object) -> None:

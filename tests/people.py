@@ -31,6 +31,8 @@ class People:
     approver: User
     outsider: User
     admin: User
+    safeguarding: User
+    scrutineer: User
     partner: Partner
     partner_key: str
     other_partner: Partner
@@ -65,6 +67,8 @@ def add_people(session: Session) -> People:
         approver=user("ada", Role.APPROVER),
         outsider=user("olly", Role.AUDITOR),
         admin=user("adel", Role.ADMIN),
+        safeguarding=user("sid", Role.SAFEGUARDING),
+        scrutineer=user("quinn", Role.SCRUTINEER),
         partner=first,
         partner_key=first_key,
         other_partner=other,

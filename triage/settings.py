@@ -32,6 +32,8 @@ class Settings(BaseSettings):
 
     #: A reading that rests on an event further back needs evidence besides the reference to it. The database holds 12.
     old_event_months: int = Field(12, ge=1, le=12)
+    #: Whom to phone about a threat to life, as the page shows it.
+    control_room: str = "999"
     lease_minutes: int = Field(20, ge=1, le=240)
     #: Of one reviewer: time with the heaviest content a day (milder content counts less), time at a stretch, and the
     #: break that then comes before the next case.

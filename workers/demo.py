@@ -35,6 +35,7 @@ PEOPLE = (
     _Person("alex", "Alex (police analyst)", (Role.ANALYST,)),
     _Person("ada", "Ada (approver)", (Role.APPROVER,)),
     _Person("sid", "Sid (safeguarding lead)", (Role.SAFEGUARDING,)),
+    _Person("quinn", "Quinn (scrutineer)", (Role.SCRUTINEER,)),
     _Person("indra", "Indra (auditor)", (Role.AUDITOR,)),
     _Person("noor", "Noor (administrator)", (Role.ADMIN,)),
 )

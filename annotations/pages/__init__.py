@@ -3,14 +3,37 @@
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from annotations.pages import approval, case, dead_letters, home, queue, refusals, submissions, wellbeing
+from annotations.pages import (
+    approval,
+    case,
+    dead_letters,
+    follow_ups,
+    home,
+    queue,
+    refusals,
+    scrutiny,
+    second_reading,
+    submissions,
+    wellbeing,
+)
 from annotations.pages.headers import SecurityHeaders
 from annotations.pages.rendering import STATIC
 
 
 def install(app: FastAPI) -> None:
     """Add the pages, their static files and their headers. Call it after the API's own error handlers are in."""
-    for module in (home, queue, case, approval, submissions, dead_letters, wellbeing):
+    for module in (
+        home,
+        queue,
+        case,
+        second_reading,
+        follow_ups,
+        scrutiny,
+        approval,
+        submissions,
+        dead_letters,
+        wellbeing,
+    ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(SecurityHeaders)

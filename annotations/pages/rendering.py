@@ -28,9 +28,13 @@ _MENU = (
     ("/queue", "Queue", {Role.MODERATOR}),
     ("/wellbeing", "Your wellbeing", {Role.MODERATOR}),
     ("/second-readings", "Second readings", {Role.MODERATOR}),
+    ("/safeguarding", "Safeguarding", {Role.SAFEGUARDING}),
+    ("/follow-ups", "Follow-ups", {Role.MODERATOR, Role.APPROVER}),
+    ("/scrutiny", "Scrutiny", {Role.SCRUTINEER}),
     ("/approvals", "Approvals", {Role.APPROVER}),
     ("/referrals", "Referrals", {Role.APPROVER}),
     ("/submissions", "Submissions", {Role.ANALYST}),
+    ("/figures", "Figures", {Role.APPROVER, Role.AUDITOR, Role.SCRUTINEER, Role.ADMIN}),
     ("/given-up", "Given up", {Role.ADMIN}),
     ("/code-book", "Code book", set(Role)),
 )

@@ -188,7 +188,7 @@ def test_database_refuses_the_wrong_second_reader(session: Session, people: Peop
             agrees=True,
             reasons="x",
             answered_at=_now(),
-        )  # fmt: skip
+        )
     )
     session.flush()
     values: dict[str, object] = {"second_reader_id": user_id, "approver_id": people.approver.id}
