@@ -55,6 +55,8 @@ class Claimed:
     post_id: uuid.UUID
     text: str
     lease: uuid.UUID
+    #: When its first report was accepted.
+    since: datetime
 
 
 def claim_posts(session: Session, lane: Lane, *, limit: int, lease_seconds: int, retry: bool = False) -> list[Claimed]:
@@ -74,10 +76,10 @@ def claim_posts(session: Session, lane: Lane, *, limit: int, lease_seconds: int,
             scoring_lease_until=func.now() + timedelta(seconds=lease_seconds),
             scoring_attempts=Post.scoring_attempts + 1,
         )
-        .returning(Post.id, Post.text),
+        .returning(Post.id, Post.text, Post.created_at),
         execution_options={"synchronize_session": False},
     )
-    return [Claimed(post_id, text or "", lease) for post_id, text in claimed]
+    return [Claimed(post_id, text or "", lease, since) for post_id, text, since in claimed]
 
 
 def _chosen(lane: Lane, *, limit: int, retry: bool) -> CTE:

@@ -256,6 +256,37 @@ class _Walk:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the chain that was recomputed: up to which seal (0: the end was reached), and what is wrong there."""
+
+    upto: int
+    events: int
+    problem: str | None
+
+
+def verify_stretch(session: Session, *, after: int, events: int) -> Stretch:
+    """Recompute the chain from the seal with the id ``after`` on, until ``events`` events were read or more.
+
+    Called again with what it returned it goes through the whole chain, part by part, and begins anew.
+    """
+    session.execute(text("SET LOCAL TIME ZONE 'UTC'"))
+    start = session.get(EventSeal, after) if after else None
+    if after and start is None:
+        return Stretch(after, 0, f"seal {after} is gone: the log was cut")
+    later = select(EventSeal).where(EventSeal.id > after).order_by(EventSeal.id)
+    with (
+        closing(_events_after(session, start)) as found,
+        closing(session.scalars(later, execution_options=STREAMED)) as seals,
+    ):
+        walk = _Walk(found, reached=start, expect=None)
+        for seal in seals:
+            walk.check(seal)
+            if walk.problem or walk.events >= events:
+                return Stretch(walk.reached.id if walk.reached else 0, walk.events, walk.problem)
+    return Stretch(0, walk.events, None)
+
+
+@dataclass(frozen=True, slots=True)
 class Unsealed:
     """How long the oldest event has waited for its seal, and the open transaction that holds sealing up."""
 

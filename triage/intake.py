@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from triage import accounts, audit, backlog, cases, queue
+from triage import accounts, audit, backlog, cases, queue, tracing
 from triage.audit import Actor, Entry
 from triage.db import Capture, Case, Partner, Post, Report
 from triage.db.base import new_id
@@ -75,7 +75,7 @@ def accept_reports(
     if lane is Lane.BULK and not all(report.urgent for report in reports):
         backlog.check_room(session, now=now)
     try:
-        with session.begin_nested():
+        with tracing.span("accept", {"triage.posts": len(reports)}), session.begin_nested():
             return _accept(session, reporter, reports, lane, now, justification)
     except IntegrityError:
         # The same `external_id` arrived in another request and was committed meanwhile: now it is seen.
@@ -279,6 +279,7 @@ def _report_row(
         "operation_ref": report.operation_ref,
         "justification": justification,
         "urgent": report.urgent,
+        "trace": tracing.place(),
         "received_at": now,
     }
 

@@ -1,11 +1,19 @@
-"""Logging: one line of JSON per record on standard error. Ids, codes and counts only, never post text."""
+"""Logging: one line of JSON per record on standard error. Ids, codes and counts only, never post text.
+
+Every line of a request carries its id, every line of a job the job's: ``note`` and ``about`` say which that is.
+"""
 
 import json
 import logging
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+#: What the lines of this request or job carry; threads that work for a request see it too.
+_ids: ContextVar[Mapping[str, str] | None] = ContextVar("ids", default=None)
 
 
 class JsonLines(logging.Formatter):
@@ -18,6 +26,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line.update(ids())
         line.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
@@ -27,6 +36,26 @@ class JsonLines(logging.Formatter):
             if trace is not None:
                 line["where"] = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
         return json.dumps(line, default=str)
+
+
+def ids() -> Mapping[str, str]:
+    """What the lines of this request or job carry."""
+    return _ids.get() or {}
+
+
+def note(**more: str) -> None:
+    """Let all further lines of this request carry these ids. A request ends with its task, and needs no undoing."""
+    _ids.set({**ids(), **more})
+
+
+@contextmanager
+def about(**more: str) -> Iterator[None]:
+    """Let the lines of this block carry these ids."""
+    before = _ids.set({**ids(), **more})
+    try:
+        yield
+    finally:
+        _ids.reset(before)
 
 
 def configure(level: int = logging.INFO) -> None:

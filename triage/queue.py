@@ -20,7 +20,7 @@ from rq import Queue
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from triage import metrics
+from triage import metrics, tracing
 from triage.domain.errors import Unavailable
 from triage.settings import current
 
@@ -147,7 +147,8 @@ def _ring_all(session: Session) -> None:
     if session.in_nested_transaction():  # also fires when a savepoint is released; the outer may yet roll back
         return
     for bell in session.info.pop("bells", ()):
-        ring(bell)
+        with tracing.span("ring", {"triage.lane": str(bell)}):
+            ring(bell)
 
 
 @event.listens_for(Session, "after_rollback")

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     #: A worker busy with one batch for longer than this is hung and is killed.
     hung_after_seconds: int = Field(120, ge=5)
     torch_threads: int = Field(1, ge=1)
+    #: A collector of OpenTelemetry traces, `http://host:4318` (OTLP over HTTP); empty: nothing is traced.
+    otlp_endpoint: str = ""
     #: Where the classifiers run.
     device: Literal["cpu", "cuda"] = "cpu"
     #: Lanes that `triage up` starts a worker for, comma separated.

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, aliased
 
+from triage import tallies
 from triage.db import WorkerBeat
 from triage.db.session import transaction
 from triage.settings import current
@@ -60,6 +61,7 @@ def beating(name: str, lane: str) -> Iterator[None]:
             try:
                 with transaction() as session:
                     _write(session, name, lane, started)
+                tallies.flush()
             except SQLAlchemyError as error:  # the database is away; the supervisor must not kill us for that
                 logger.warning("no beat", extra={"reason": type(error).__name__})
             if stop.wait(BEAT_SECONDS):
@@ -83,6 +85,7 @@ def beating(name: str, lane: str) -> Iterator[None]:
 
 def _take_away(name: str) -> None:
     try:
+        tallies.flush()
         with transaction() as session:
             session.execute(delete(WorkerBeat).where(*_of(name, os.getpid())))
     except SQLAlchemyError as error:  # what was done is done; the beat is forgotten in time

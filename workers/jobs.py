@@ -7,12 +7,14 @@ a lease, and is recorded only by whoever still holds it.
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from triage import assessment, audit, queue
+from rq import get_current_job
+
+from triage import assessment, audit, log, metrics, queue, tracing
 from triage import capture as captures
 from triage.assessment import Claimed
 from triage.db.session import transaction
@@ -21,6 +23,7 @@ from triage.domain.words import Lane
 from triage.queue import Bell
 from triage.settings import current
 from workers import beats
+from workers.batches import Batch
 
 if TYPE_CHECKING:
     from classifiers.pipeline import Pipeline
@@ -47,12 +50,17 @@ class JobFailed(Exception):
 
 @contextmanager
 def wordless() -> Iterator[None]:
-    """The edge of a job. RQ keeps a failed job's traceback in Redis, and a database error may quote a post."""
-    try:
-        yield
-    except Exception as error:
-        logger.error("job failed", exc_info=error)
-        raise JobFailed(type(error).__name__) from None
+    """The edge of a job: its lines carry its id.
+
+    RQ keeps a failed job's traceback in Redis, and a database error may quote a post.
+    """
+    job = get_current_job()
+    with log.about(job=job.id) if job is not None else nullcontext():
+        try:
+            yield
+        except Exception as error:
+            logger.error("job failed", exc_info=error)
+            raise JobFailed(type(error).__name__) from None
 
 
 class ModelFails(Exception):
@@ -83,31 +91,38 @@ def classify(lane_name: str) -> None:
 
 
 def _classify_some(lane: Lane, *, limit: int, retry: bool) -> int:
-    settings, began = current(), time.perf_counter()
+    settings, began = current(), time.time()
     with transaction() as session:
         claims = assessment.claim_posts(
             session, lane, limit=limit, lease_seconds=settings.scoring_lease_seconds, retry=retry
         )
+        batch = Batch(lane, claims, retry, began)
+        batch.find_traces(session)
     if not claims:
         return 0
-    with beats.busy():
-        reads_from = time.perf_counter()
-        scored = score_each(pipeline(), claims)
-        in_model = time.perf_counter() - reads_from
+    counts: tracing.Attributes = {"triage.lane": str(lane), "triage.posts": len(claims)}
+    with beats.busy(), tracing.span("batch", counts, links=batch.traces):
+        scored = _read(batch)
         failed = [claim for claim, scores in scored if scores.not_assessed is NotAssessed.MODEL_FAILED]
         done = [one for one in scored if one[1].not_assessed is not NotAssessed.MODEL_FAILED]
         version, now = pipeline().version, datetime.now(UTC)
         actor = audit.system(f"pipeline {version}")
         fails = bool(failed) and not done and not _works(pipeline())
-        with transaction() as session:
+        with tracing.span("record"), transaction() as session:
             assessment.record_scores(session, actor, done, pipeline_version=version, now=now)
-            assessment.record_failures(session, actor, failed, try_again=fails, now=now)
-        # What it took, and how much of that was the model: `triage bench pipeline` reads this line.
-        took = {"seconds": round(time.perf_counter() - began, 6), "in_model": round(in_model, 6)}
-        logger.info("batch done", extra={"lane": str(lane), "posts": len(claims)} | took)
-        if fails:
-            raise ModelFails
+            given_up = assessment.record_failures(session, actor, failed, try_again=fails, now=now)
+        batch.done(done if fails else scored, put_off=len(failed) - given_up if fails else 0)
+    if fails:
+        raise ModelFails
     return len(claims)
+
+
+def _read(batch: Batch) -> list[tuple[Claimed, Scores]]:
+    with tracing.span("model", {"triage.pipeline": pipeline().version}):
+        began = time.perf_counter()
+        scored = score_each(pipeline(), batch.claims)
+        batch.in_model = time.perf_counter() - began
+    return scored
 
 
 def _works(scorer: "Pipeline") -> bool:
@@ -137,7 +152,9 @@ def capture(bell_name: str) -> None:
     queue.answer(bell)
     until = time.monotonic() + _SLICE_SECONDS
     while time.monotonic() < until:
+        began = time.perf_counter()
         with beats.busy():
             if not captures.capture_next(now=datetime.now(UTC)):
                 return
+        metrics.capture_seconds.observe(time.perf_counter() - began)
     queue.ring(bell)

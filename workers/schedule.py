@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from annotations import copies, drafts, source_records, wellbeing
-from triage import accounts, assessment, audit, capture, cases, idempotency, queue
+from triage import accounts, assessment, audit, capture, cases, idempotency, metrics, patrol, queue, watching
 from triage.db.session import transaction
 from triage.queue import Bell
 from workers import beats
@@ -57,6 +57,14 @@ def forget_answers(session: Session, now: datetime) -> int:
     return idempotency.forget_old(session, now=now)
 
 
+def count(session: Session, now: datetime) -> int:
+    return watching.count(session, now=now)
+
+
+def walk_chain(session: Session, now: datetime) -> int:
+    return patrol.walk(session)
+
+
 def forget_beats(session: Session, now: datetime) -> int:
     return beats.forget(session, now=now)
 
@@ -82,6 +90,8 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (1, sweep),
     (1, seal),
     (5, give_up),
+    (5, count),
+    (60, walk_chain),
     (30, lift_overdue),
     (600, forget_sessions),
     (600, forget_answers),
@@ -109,7 +119,8 @@ def _run_one(task: Callable[[Session, datetime], int]) -> None:
         with transaction() as session:
             done = task(session, datetime.now(UTC))
     except SQLAlchemyError as error:  # the database is away or busy; the next tick tries again
+        metrics.task_failures.inc()
         logger.warning("task failed", extra={"task": task.__name__, "reason": type(error).__name__})
         return
-    if done and task not in (sweep, seal, remember_copies):  # those have something to do almost every second
+    if done and task not in (sweep, seal, count, walk_chain, remember_copies):  # those have something to do always
         logger.info("task done", extra={"task": task.__name__, "count": done})

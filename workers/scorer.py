@@ -11,7 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from classifiers.artefact import ArtefactError
+from triage import tracing
 from triage.api import problems
+from triage.api.watched import Watched
 from triage.db.session import engine
 from triage.domain.errors import InvalidInput, TriageError, Unavailable
 from triage.domain.scores import Scores
@@ -85,6 +87,8 @@ def build(scoring: Scoring) -> FastAPI:
     app.add_api_route("/ready", ready, tags=["health"])
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     problems.install(app, present=_present)
+    app.add_middleware(Watched)
+    tracing.start("scorer")
     return app
 
 

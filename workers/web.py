@@ -4,9 +4,10 @@ from fastapi import FastAPI
 
 from annotations import pages
 from annotations.pages import refusals
-from triage import log
+from triage import log, tracing
 from triage.api import health, problems, referrals, reports, submissions
 from triage.api.slots import Slots
+from triage.api.watched import Watched
 
 #: Requests at work at once, and sign-ins beside them: together fewer than the pool's 30 connections. A sign-in hashes a
 #: password, which is slow on purpose; however many come, they wait for each other and for nobody else.
@@ -31,6 +32,8 @@ def build() -> FastAPI:
     problems.install(app, present=refusals.page)
     sign_ins = {"/sign-in": _SIGN_INS_AT_ONCE}
     app.add_middleware(Slots, most=_AT_ONCE, apart=sign_ins, free=frozenset({"/health"}))
+    app.add_middleware(Watched)
+    tracing.start("web")
     return app
 
 

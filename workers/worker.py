@@ -12,11 +12,12 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 from rq import SimpleWorker
 
-from triage import queue
+from triage import queue, tracing
 from triage.domain.errors import Unavailable
+from triage.domain.words import Lane
 from triage.queue import Bell
 from triage.settings import current
-from workers import beats, jobs
+from workers import batches, beats, jobs
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,13 @@ def run(bell: Bell, *, burst: bool = False, name: str | None = None) -> None:
     """
     _wait_for_redis()
     settings = current()
+    tracing.start("worker")
     if settings.scoring_lease_seconds <= settings.hung_after_seconds:
         logger.warning("the scoring lease is not longer than a worker may be busy: posts may be scored twice")
     if bell is not Bell.CAPTURE:
-        logger.info("pipeline loaded", extra={"pipeline": _load_pipeline(), "lane": str(bell)})
+        version = _load_pipeline()
+        batches.say_what_runs(Lane(str(bell)), version)
+        logger.info("pipeline loaded", extra={"pipeline": version, "lane": str(bell)})
     with beats.beating(name or f"worker-{bell}", str(bell)):
         with suppress(RedisError, OSError):
             queue.answer(bell)  # a worker that was killed may have left it ringing, and nobody rings twice

@@ -11,7 +11,16 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from triage.domain.errors import Conflict, Later, NotAuthenticated, TriageError, Unavailable
+from triage import log, metrics
+from triage.domain.errors import (
+    BacklogFull,
+    Conflict,
+    Later,
+    NotAuthenticated,
+    QuotaExceeded,
+    TriageError,
+    Unavailable,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +44,8 @@ def body(error: TriageError) -> dict[str, Any]:
     }
     if error.field:
         document["field"] = error.field
+    if request_id := log.ids().get("request"):
+        document["request_id"] = request_id
     return document
 
 
@@ -83,6 +94,10 @@ def install(app: FastAPI, present: Callable[[Request, TriageError], Response] | 
 
     @app.exception_handler(TriageError)
     def refused(request: Request, error: TriageError) -> Response:
+        if isinstance(error, QuotaExceeded):
+            metrics.quota_refusals.inc()
+        if isinstance(error, BacklogFull):
+            metrics.backlog_refusals.inc()
         return show(request, error)
 
     @app.exception_handler(RequestValidationError)
@@ -104,3 +119,10 @@ def install(app: FastAPI, present: Callable[[Request, TriageError], Response] | 
         where = {"state": _sqlstate(error), "constraint": getattr(diagnosis, "constraint_name", None)}
         logger.error("a server refused or is away", extra={"reason": type(error).__name__} | where)
         return show(request, of_failure(error))
+
+    @app.exception_handler(Exception)
+    def unforeseen(request: Request, error: Exception) -> Response:
+        response = show(request, of_failure(error))
+        if request_id := log.ids().get("request"):  # this answer leaves outside of what gives the others their id
+            response.headers["X-Request-ID"] = request_id
+        return response

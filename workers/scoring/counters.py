@@ -2,7 +2,11 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from triage import metrics
+
 REGISTRY = CollectorRegistry()  # not the web process's, whose counters would stand here at 0 for ever
+REGISTRY.register(metrics.request_seconds)
+REGISTRY.register(metrics.quota_refusals)
 
 texts = Counter("triage_scorer_texts_total", "Texts answered, assessed or not", registry=REGISTRY)
 not_assessed = Counter("triage_scorer_not_assessed_total", "Texts not assessed", ["reason"], registry=REGISTRY)
