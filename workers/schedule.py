@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from annotations import copies, drafts, source_records, wellbeing
+from annotations.figures import counting
 from triage import accounts, assessment, audit, capture, cases, idempotency, metrics, patrol, queue, watching
 from triage.db.session import transaction
 from triage.queue import Bell
@@ -69,6 +70,11 @@ def forget_beats(session: Session, now: datetime) -> int:
     return beats.forget(session, now=now)
 
 
+def count_figures(session: Session, now: datetime) -> int:
+    """Every five minutes, and soon after the first start."""
+    return counting.count(session, now=now)
+
+
 def forget_exposure(session: Session, now: datetime) -> int:
     return wellbeing.forget(session, now=now)
 
@@ -100,6 +106,7 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (600, forget_drafts),
     (3600, count_sources),
     (600, forget_exposure),
+    (20, count_figures),
 )
 
 

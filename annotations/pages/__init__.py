@@ -7,6 +7,7 @@ from annotations.pages import (
     approval,
     case,
     dead_letters,
+    figures,
     follow_ups,
     home,
     queue,
@@ -32,6 +33,7 @@ def install(app: FastAPI) -> None:
         approval,
         submissions,
         dead_letters,
+        figures,
         wellbeing,
     ):
         app.include_router(module.router)

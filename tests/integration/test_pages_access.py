@@ -26,6 +26,8 @@ PAGES = {
     "/referrals": {"approver"},
     "/submissions": {"analyst"},
     "/submissions/new": {"analyst"},
+    "/figures": {"approver", "outsider", "admin"},
+    "/figures.csv": {"approver", "outsider", "admin"},
     "/given-up": {"admin"},
 }
 #: Every form of somebody else's role.
