@@ -13,7 +13,7 @@ _E_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.I)
 _HANDLE = re.compile(r"(?<!\w)@[\w.]+")
 #: Seven digits and more, however they are grouped; times, prices and ages are shorter.
-_NUMBER = re.compile(r"\+?\d(?:[ ().-]?\d){6,}")
+_NUMBER = re.compile(r"\+?\d(?:[ ().-]{0,2}\d){6,}")
 _MASKS = ((_E_MAIL, "[e-mail]"), (_ADDRESS, "[address]"), (_HANDLE, "[handle]"), (_NUMBER, "[number]"))
 
 
