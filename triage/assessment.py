@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from triage import cases, dead_letters
 from triage.audit import Actor
-from triage.db import AssessmentRow, Case, Post, PostScores
+from triage.db import AssessmentRow, Capture, Case, Post, PostScores
 from triage.db.bulk import insert_rows
 from triage.domain import policy
 from triage.domain.lifecycle import CaseEvent, CaseStatus
@@ -230,6 +230,36 @@ def give_up(session: Session, actor: Actor, *, now: datetime, limit: int = 100) 
     if attempts:
         _give_up(session, actor, attempts, NOT_FINISHED, now=now)
     return len(attempts)
+
+
+def open_unattended(session: Session, actor: Actor, lane: Lane, *, most: int) -> int:
+    """Open, without scores, cases of a lane that nobody scores: the oldest, ``most`` of them at once; returns how many.
+
+    Their posts go on waiting. A worker that comes back scores them, in front of whoever reads the case by then; what
+    that person said stays, and a decision too.
+    """
+    settings = current()
+    minutes = settings.unattended_urgent_minutes if lane is Lane.URGENT else settings.unattended_minutes
+    waits_since = func.coalesce(Capture.captured_at, Post.created_at)
+    waiting = session.scalars(
+        select(Post.id)
+        .join(Case, Case.post_id == Post.id)
+        .outerjoin(Capture, Capture.post_id == Post.id)
+        .where(
+            _WANTED,
+            _in(lane),
+            Case.status == CaseStatus.WAITING.value,
+            waits_since < func.now() - timedelta(minutes=minutes),
+        )
+        .order_by(Post.lane, Post.id)
+        .limit(most)
+        .with_for_update(of=Post, skip_locked=True)
+    ).all()
+    items = {post_id: Scores(not_assessed=NotAssessed.NO_WORKER) for post_id in waiting}
+    now = session.scalar(select(func.now()))
+    assert now is not None
+    _record(session, actor, items, pipeline_version=NO_PIPELINE, scoring=ScoringStatus.WANTED, now=now)
+    return len(items)
 
 
 def _give_up(session: Session, actor: Actor, attempts: dict[uuid.UUID, int], reason: str, *, now: datetime) -> None:

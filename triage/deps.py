@@ -5,7 +5,7 @@ while the body is on its way. The request's session opens its connection when it
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from triage import accounts
 from triage.accounts import SignedIn
-from triage.db import Partner
+from triage.db import Partner, clock
 from triage.db.session import transaction
 from triage.domain.errors import Forbidden, NotAuthenticated
 
@@ -30,7 +30,8 @@ SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 
 
 def get_now() -> datetime:
-    return datetime.now(UTC)
+    """By the database's clock, so that a lease means the same on every host."""
+    return clock.now()
 
 
 NowDep = Annotated[datetime, Depends(get_now)]

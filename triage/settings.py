@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     #: Bulk intake is refused while more posts wait for scores than this, or one of the bulk lane for longer than that.
     backlog_limit: int = Field(200_000, ge=1)
     backlog_age_minutes: int = Field(240, ge=1)
+    #: A case whose lane has no worker goes to a person without scores after so long; one of the urgent lane sooner.
+    unattended_minutes: int = Field(15, ge=1)
+    unattended_urgent_minutes: int = Field(2, ge=1)
     #: A worker busy with one batch for longer than this is hung and is killed.
     hung_after_seconds: int = Field(120, ge=5)
     torch_threads: int = Field(1, ge=1)

@@ -14,19 +14,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, aliased
 
-from triage import tallies
+from triage import attendance, tallies
 from triage.db import WorkerBeat
 from triage.db.session import transaction
 from triage.settings import current
 
 BEAT_SECONDS = 5
-#: A worker silent for this long is gone or stopped.
-SILENT_AFTER = timedelta(seconds=6 * BEAT_SECONDS)
+SILENT_AFTER = attendance.SILENT_AFTER
 #: A worker silent for this long is forgotten.
 FORGOTTEN_AFTER = timedelta(days=1)
 #: Exit status of a worker that found itself hung.
@@ -119,7 +118,10 @@ def _write(session: Session, name: str, lane: str, started: datetime) -> None:
     session.execute(
         insert(WorkerBeat)
         .values(name=name, host=socket.gethostname(), pid=os.getpid(), **values)
-        .on_conflict_do_update(index_elements=[WorkerBeat.name, WorkerBeat.host, WorkerBeat.pid], set_=values)
+        .on_conflict_do_update(
+            index_elements=[WorkerBeat.name, WorkerBeat.host, WorkerBeat.pid],
+            set_=values | {"seen_at": func.clock_timestamp()},
+        )
     )
 
 

@@ -11,8 +11,8 @@ from redis.exceptions import RedisError
 from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from triage import audit, backlog, cases, dead_letters, queue
-from triage.db import Capture, Case, Event, Post, PostScores, Report, WorkerBeat
+from triage import attendance, audit, backlog, cases, dead_letters, queue
+from triage.db import Capture, Case, Event, Post, PostScores, Report
 from triage.domain.errors import IllegalTransition
 from triage.domain.lifecycle import CaseStatus
 from triage.domain.words import CaptureStatus, Lane, ScoringStatus
@@ -209,7 +209,7 @@ def _processes(session: Session, now: datetime) -> list[Finding]:
         findings.append(Finding("Redis", "answers", True))
     except (RedisError, OSError):
         findings.append(Finding("Redis", "away", False, "work goes on when it is back; nothing is lost"))
-    findings.append(_unattended(session, now))
+    findings.append(_unattended(session))
     for beat in beats.in_service(session):
         hung = beats.hangs(beat, now=now)
         silent = now - beat.beat_at > beats.SILENT_AFTER
@@ -219,10 +219,14 @@ def _processes(session: Session, now: datetime) -> list[Finding]:
     return findings
 
 
-def _unattended(session: Session, now: datetime) -> Finding:
+def _unattended(session: Session) -> Finding:
     """Lanes where posts wait and no worker lives."""
-    attended = set(session.scalars(select(WorkerBeat.lane).where(WorkerBeat.beat_at > now - beats.SILENT_AFTER)))
-    waiting = set(session.scalars(select(Post.lane).where(Post.scoring == ScoringStatus.WANTED.value).distinct()))
-    lost = sorted(waiting - attended)
-    advice = f"start `triage worker {lost[0]}`" if lost else ""
-    return Finding("lanes with posts and no worker", ", ".join(lost) or "none", not lost, advice)
+    lost = attendance.without_worker(session)
+    if not lost:
+        return Finding("lanes with posts and no worker", "none", True)
+    settings = current()
+    advice = (
+        f"start `triage worker {next(iter(lost))}`; until then cases open without scores after "
+        f"{settings.unattended_minutes} min, urgent ones after {settings.unattended_urgent_minutes} min"
+    )
+    return Finding("lanes with posts and no worker", ", ".join(lost), False, advice)

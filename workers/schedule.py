@@ -6,14 +6,28 @@ Every task runs in its own transaction and may run twice, or in two processes, w
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from annotations import copies, drafts, source_records, wellbeing
 from annotations.figures import counting
-from triage import accounts, assessment, audit, capture, cases, idempotency, metrics, patrol, queue, watching
+from triage import (
+    accounts,
+    assessment,
+    attendance,
+    audit,
+    capture,
+    cases,
+    idempotency,
+    leases,
+    metrics,
+    patrol,
+    queue,
+    watching,
+)
+from triage.db import clock
 from triage.db.session import transaction
 from triage.queue import Bell
 from workers import beats
@@ -42,12 +56,24 @@ def give_up(session: Session, now: datetime) -> int:
     return assessment.give_up(session, _SELF, now=now)
 
 
+def open_unattended(session: Session, now: datetime) -> int:
+    """Cases of lanes that nobody scores go to a person, without scores."""
+    return sum(
+        assessment.open_unattended(session, _SELF, lane, most=attendance.room_for_unassessed(session, lane))
+        for lane in attendance.without_worker(session)
+    )
+
+
 def seal(session: Session, now: datetime) -> int:
     return audit.seal(session, at_least=SEAL_EVENTS, unless_older_than=SEAL_AFTER)
 
 
 def lift_overdue(session: Session, now: datetime) -> int:
     return cases.lift_overdue(session, now=now)
+
+
+def shorten_leases(session: Session, now: datetime) -> int:
+    return leases.shorten(session)
 
 
 def forget_sessions(session: Session, now: datetime) -> int:
@@ -98,7 +124,9 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (5, give_up),
     (5, count),
     (60, walk_chain),
+    (5, open_unattended),
     (30, lift_overdue),
+    (30, shorten_leases),
     (600, forget_sessions),
     (600, forget_answers),
     (600, forget_beats),
@@ -124,7 +152,7 @@ def run(stop: threading.Event) -> None:
 def _run_one(task: Callable[[Session, datetime], int]) -> None:
     try:
         with transaction() as session:
-            done = task(session, datetime.now(UTC))
+            done = task(session, clock.now())
     except SQLAlchemyError as error:  # the database is away or busy; the next tick tries again
         metrics.task_failures.inc()
         logger.warning("task failed", extra={"task": task.__name__, "reason": type(error).__name__})

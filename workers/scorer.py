@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from classifiers.artefact import ArtefactError
 from triage import tracing
 from triage.api import problems
+from triage.api.readiness import Question
 from triage.api.watched import Watched
 from triage.db.session import engine
 from triage.domain.errors import InvalidInput, TriageError, Unavailable
@@ -99,15 +100,23 @@ def health() -> dict[str, str]:
 
 def ready(request: Request, response: Response) -> dict[str, str]:
     """503 unless texts are being scored and the database, which knows the keys, answers."""
-    state = {"model": "ok" if scoring_of(request).line.alive else "stopped", "database": "ok"}
+    state = {"model": "ok" if scoring_of(request).line.alive else "stopped"}
+    state["database"] = _database.answer() or "does not answer"
+    if set(state.values()) != {"ok"}:
+        response.status_code = 503
+    return state
+
+
+def _ask_database() -> str:
     try:
         with engine().connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError:
-        state["database"] = "away"
-    if set(state.values()) != {"ok"}:
-        response.status_code = 503
-    return state
+        return "away"
+    return "ok"
+
+
+_database = Question(_ask_database)
 
 
 def metrics(request: Request) -> Response:

@@ -31,7 +31,7 @@ def build() -> FastAPI:
     pages.install(app)
     problems.install(app, present=refusals.page)
     sign_ins = {"/sign-in": _SIGN_INS_AT_ONCE}
-    app.add_middleware(Slots, most=_AT_ONCE, apart=sign_ins, free=frozenset({"/health"}))
+    app.add_middleware(Slots, most=_AT_ONCE, apart=sign_ins, free=frozenset({"/health", "/ready"}))
     app.add_middleware(Watched)
     tracing.start("web")
     return app

@@ -7,17 +7,18 @@ leases that end in two hours are those of a clock since put back, and leases tha
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from annotations import review
 from tests.fault import hands
 from tests.fault.promises import assert_kept, count
 from tests.people import People
-from triage import audit, capture
-from triage.db import Capture, DeadLetter, Event, EventSeal, Post
+from triage import audit, capture, deps, leases
+from triage.db import Capture, Case, DeadLetter, Event, EventSeal, Post, clock
 from triage.db.session import transaction
 from triage.domain.words import ActorKind, Operation
 from triage.settings import current
@@ -92,6 +93,49 @@ def test_lease_within_its_time_is_respected(people: People) -> None:
     hands.claim(lease_seconds=current().scoring_lease_seconds)
 
     assert hands.claim(retry=True) == []
+
+
+@pytest.mark.parametrize("hours", [2, -2], ids=["ahead", "behind"])
+def test_reviewers_lease_is_the_same_on_a_host_with_another_clock(
+    people: People, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stepped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(hours=hours)
+
+    hands.accept(people, ["one"])
+    hands.work_until_all_open()
+    clock.forget()
+    monkeypatch.setattr(clock, "datetime", Stepped)
+
+    with transaction() as session:
+        review.claim_next(session, people.moderator, now=deps.get_now())
+
+    with transaction() as session:
+        left = session.scalars(select(Case.lease_until - func.now()).where(Case.lease_user_id.is_not(None))).one()
+    assert abs(left - timedelta(minutes=current().lease_minutes)) < timedelta(minutes=1)
+
+
+def test_reviewers_lease_of_a_time_that_is_over_ends_in_good_time(people: People) -> None:
+    """The database's clock was put back: the case would be nobody else's for two hours."""
+    accepted = hands.accept(people, ["one", "two"])
+    hands.work_until_all_open()
+    with transaction() as session:
+        for reviewer in (people.moderator, people.second_moderator):
+            review.claim_next(session, reviewer, now=clock.now())
+        stepped = Case.lease_user_id == people.moderator.id
+        session.execute(update(Case).where(stepped).values(lease_until=func.now() + HOURS))
+
+    with transaction() as session:
+        assert (leases.shorten(session), leases.shorten(session)) == (1, 0)
+
+    with transaction() as session:
+        held = review.holds(session, people.moderator, now=clock.now())
+        assert held is not None, "whoever reads it keeps it till then"
+        later = clock.now() + timedelta(minutes=current().lease_minutes + 1)
+        assert review.claim(session, people.second_moderator, held.id, now=later).id == held.id
+    assert_kept(accepted)
 
 
 def test_capture_does_not_wait_for_the_old_time(session: Session, people: People) -> None:

@@ -72,7 +72,15 @@ def test_database_that_was_never_migrated_is_not_ready(client: TestClient) -> No
     upgrade()
     assert ready(client) == (
         200,
-        {"ready": True, "database": "ok", "schema": "ok", "redis": "ok", "reasons": [], "duties": ALL_WORK},
+        {
+            "ready": True,
+            "database": "ok",
+            "schema": "ok",
+            "workers": "ok",
+            "redis": "ok",
+            "reasons": [],
+            "duties": ALL_WORK,
+        },
     )
 
 

@@ -90,6 +90,8 @@ class WorkerBeat(Base):
     lane: Mapped[str]
     started_at: Mapped[datetime]
     beat_at: Mapped[datetime]
+    #: The same by the database's clock: whether anybody is there at all is asked from other hosts too.
+    seen_at: Mapped[CreatedAt]
     busy_since: Mapped[datetime | None]
 
 

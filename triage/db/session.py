@@ -13,6 +13,15 @@ from triage.settings import current
 #: Connections of one process. The web process works on fewer requests at once (``workers.web``).
 POOL_SIZE = 10
 POOL_OVERFLOW = 20
+#: A server that accepts and says nothing, and one whose machine is gone, are given up after so many seconds. What was
+#: asked by then is another matter: a statement may take as long as it takes.
+_CONNECT = {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 
 
 @lru_cache(maxsize=1)
@@ -26,7 +35,14 @@ def engine() -> Engine:
     if url is None:
         raise Unavailable("TRIAGE_DATABASE_URL is not set; run this through `make up`, or point it at a PostgreSQL")
     # hide_parameters: the parameters of a failed statement may be a post; RQ keeps tracebacks in Redis.
-    return create_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_pre_ping=True, hide_parameters=True)
+    return create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=_CONNECT,
+    )
 
 
 def session_factory() -> sessionmaker[Session]:

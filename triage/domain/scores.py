@@ -13,6 +13,8 @@ class NotAssessed(StrEnum):
     UNKNOWN_LANGUAGE = "unknown_language"
     MODEL_FAILED = "model_failed"
     NO_TEXT = "no_text"
+    #: Nobody scores its lane. The post goes on waiting for its scores, and the case goes to a person meanwhile.
+    NO_WORKER = "no_worker"
 
 
 @dataclass(frozen=True, slots=True)

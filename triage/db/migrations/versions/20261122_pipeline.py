@@ -40,12 +40,17 @@ def upgrade() -> None:
     op.execute("UPDATE partners SET score_quota_per_day = quota_per_day")  # as many as it could have until now
     op.add_column("partner_usage", sa.Column("scores", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.alter_column("partner_usage", "reports", server_default=sa.text("0"))
+    op.add_column(
+        "worker_beats",
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+    )
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     for statement in _NOT_WATCHING:
         op.execute(statement)
+    op.drop_column("worker_beats", "seen_at")
     op.alter_column("partner_usage", "reports", server_default=None)
     op.drop_column("partner_usage", "scores")
     op.drop_column("partners", "score_quota_per_day")
