@@ -23,6 +23,7 @@ from triage.domain.errors import InvalidInput, NotFound, TriageError
 from triage.domain.words import PartnerKind, Role
 from triage.queue import Bell
 from triage.settings import Settings, current
+from workers import backup as backups
 from workers import demo as demonstration
 from workers import doctor as examination
 from workers import imports, schedule, up
@@ -100,6 +101,35 @@ def migrate(
     upgrade()
     if app_role:
         grant(app_role)
+
+
+@app.command()
+def backup(folder: Annotated[Path, typer.Argument(file_okay=False, help="A new or empty folder")]) -> None:
+    """Back up database and evidence while the service runs; as the owner. Exit status 1 if evidence was lost before."""
+    made = backups.take(folder)
+    rows = made.rows
+    typer.echo(f"{rows['reports']:,} reports, {rows['events']:,} events and {made.evidence_files:,} files of evidence")
+    typer.echo(f"Keep elsewhere, to prove a restored log: seal {made.seal or '(none yet)'}")
+    if made.evidence_lost:
+        lost = ", ".join(made.evidence_lost[:3])
+        typer.echo(
+            f"Missing or altered before this backup: {len(made.evidence_lost):,} captures' bytes: {lost}", err=True
+        )
+        raise typer.Exit(1)
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="What `triage backup` wrote")],
+    expect: Annotated[str | None, typer.Option(help="A seal's SHA-256 kept elsewhere")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only read the backup and say whether it is whole")] = False,
+) -> None:
+    """Restore a backup into an empty installation, and prove it; as the owner. Then `triage migrate --app-role`."""
+    if check:
+        typer.echo(f"Whole, made {backups.check(folder).made_at}")
+        return
+    proved = backups.restore(folder, expect=expect)
+    typer.echo(f"Restored; the chain holds: {proved.sealed_events:,} events under {proved.seals:,} seals")
 
 
 @app.command()
