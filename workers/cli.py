@@ -28,6 +28,7 @@ from workers import demo as demonstration
 from workers import doctor as examination
 from workers import imports, schedule, up
 from workers import scorer as serving
+from workers.bench.command import bench_pipeline
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,6 +48,7 @@ app.add_typer(dead_app, name="dead")
 app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
 bench_app.command("score")(scoring.bench_score)
+bench_app.command("pipeline")(bench_pipeline)
 app.command()(scoring.score)
 
 _OPERATOR = audit.system("command line")
