@@ -259,7 +259,7 @@ def _frame(session: Session, frame_from: datetime, frame_to: datetime) -> list[t
         .where(Decision.created_at >= frame_from, Decision.created_at < frame_to)
         .order_by(Decision.id)
     )
-    return list(rows.tuples())
+    return [(id_, refer) for id_, refer in rows]
 
 
 def _own_sample(session: Session, user: User, sample_id: uuid.UUID) -> ScrutinySample:

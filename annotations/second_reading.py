@@ -48,7 +48,7 @@ def waiting(session: Session, user: User, *, limit: int = 100) -> list[Waiting]:
         .order_by(Case.tier, Referral.id)
         .limit(limit)
     )
-    return [Waiting(*row) for row in rows.tuples()]
+    return [Waiting(id_, number, case_number, tier, since) for id_, number, case_number, tier, since in rows]
 
 
 def read(session: Session, user: User, referral_id: uuid.UUID) -> tuple[Case, Referral]:

@@ -21,10 +21,10 @@ from sqlalchemy.orm import Session
 
 from triage import accounts, audit, dead_letters, evidence, intake, new_report, page_text, queue, safe_fetch
 from triage.audit import Actor, Entry
-from triage.db import Capture, Case, Post, Report, User
+from triage.db import Capture, Case, Decision, Post, Report, User
 from triage.db.session import transaction
 from triage.domain.errors import InvalidInput
-from triage.domain.lifecycle import CaseStatus
+from triage.domain.lifecycle import CaseStatus, Outcome
 from triage.domain.words import AcquisitionMode, CaptureStatus, Lane, Operation, Purpose, Role, ScoringStatus, Work
 from triage.evidence import EvidenceAltered, EvidenceNotKept
 from triage.intake import Accepted, Reporter
@@ -140,13 +140,17 @@ def _report_of(submission: NewSubmission) -> NewReport:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What became of one of an analyst's submissions; ``status`` in words."""
+    """What became of one of an analyst's submissions; ``status`` in words.
+
+    ``missing`` is what a reviewer wrote who returned it to its submitter; of other decisions nothing is told.
+    """
 
     report_id: uuid.UUID
     case_number: int
     url: str
     submitted_at: datetime
     status: str
+    missing: str | None
 
 
 def own_submissions(session: Session, user: User, *, limit: int) -> list[Submission]:
@@ -156,15 +160,33 @@ def own_submissions(session: Session, user: User, *, limit: int) -> list[Submiss
         Forbidden: the user is not an analyst.
     """
     accounts.require(user, Role.ANALYST)
+    missing = (
+        select(Decision.reasons)
+        .where(Decision.case_id == Case.id, Decision.outcome == Outcome.RETURN.value, Case.outcome == Decision.outcome)
+        .order_by(Decision.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    told = (Case.status, Capture.status, Capture.failure)
     rows = session.execute(
-        select(Report.id, Case.number, Capture.url, Report.received_at, Case.status, Capture.status, Capture.failure)
+        select(Report.id, Case.number, Capture.url, Report.received_at, missing, *told)
         .join(Case, Case.id == Report.case_id)
         .join(Capture, Capture.post_id == Case.post_id)
         .where(Report.submitted_by == user.id)
         .order_by(Report.received_at.desc(), Report.id.desc())
         .limit(limit)
     )
-    return [Submission(*row[:4], status=_in_words(*row[4:])) for row in rows]
+    return [
+        Submission(
+            report_id=report_id,
+            case_number=number,
+            url=url,
+            submitted_at=received_at,
+            status="returned to you" if what else _in_words(*states),
+            missing=what,
+        )
+        for report_id, number, url, received_at, what, *states in rows
+    ]
 
 
 def _in_words(case_status: str, capture_status: str, failure: str | None) -> str:

@@ -100,7 +100,7 @@ def _page(
         case=case,
         row=row,
         post=post,
-        text=post_text.plain(post.text or ""),
+        text=post_text.plain(post_text.mask_handles(post.text or "")),
         mine=mine,
         typed=typed or Typed(),
         **revealed,

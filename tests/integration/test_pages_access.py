@@ -13,21 +13,25 @@ from triage.db import Event
 from triage.db.session import engine
 from triage.deps import SESSION_COOKIE
 
+EVERYBODY = ["moderator", "analyst", "approver", "outsider", "admin", "safeguarding", "scrutineer"]
 #: Every page, and who may open it.
 PAGES = {
-    "/": {"moderator", "analyst", "approver", "outsider", "admin"},
-    "/code-book": {"moderator", "analyst", "approver", "outsider", "admin"},
+    "/": set(EVERYBODY),
+    "/code-book": set(EVERYBODY),
     "/queue": {"moderator"},
     "/wellbeing": {"moderator"},
     "/cases/{case}": {"moderator"},
     "/second-readings": {"moderator"},
+    "/safeguarding": {"safeguarding"},
+    "/follow-ups": {"moderator", "approver"},
+    "/scrutiny": {"scrutineer"},
     "/approvals": {"approver"},
     "/approvals/{referral}": {"approver"},
     "/referrals": {"approver"},
     "/submissions": {"analyst"},
     "/submissions/new": {"analyst"},
-    "/figures": {"approver", "outsider", "admin"},
-    "/figures.csv": {"approver", "outsider", "admin"},
+    "/figures": {"approver", "outsider", "admin", "scrutineer"},
+    "/figures.csv": {"approver", "outsider", "admin", "scrutineer"},
     "/given-up": {"admin"},
 }
 #: Every form of somebody else's role.
@@ -45,6 +49,7 @@ FORMS = {
     "/cases/{case}/pass": {"moderator"},
     "/second-readings/{referral}/judge": {"moderator"},
     "/second-readings/{referral}/answer": {"moderator"},
+    "/scrutiny": {"scrutineer"},
     "/approvals/{referral}/approve": {"approver"},
     "/approvals/{referral}/reject": {"approver"},
     "/approvals/{referral}/refuse": {"approver"},
@@ -55,7 +60,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("role", ["moderator", "analyst", "approver", "outsider", "admin"])
+@pytest.mark.parametrize("role", EVERYBODY)
 def test_pages_open_for_their_roles_only(client: TestClient, session: Session, people: People, role: str) -> None:
     ids = {
         "case": factories.open_case(session, people, text="open").id,
@@ -68,7 +73,7 @@ def test_pages_open_for_their_roles_only(client: TestClient, session: Session, p
     assert answers == {page: 200 if role in allowed else 403 for page, allowed in PAGES.items()}
 
 
-@pytest.mark.parametrize("role", ["moderator", "analyst", "approver", "outsider", "admin"])
+@pytest.mark.parametrize("role", EVERYBODY)
 def test_forms_are_refused_to_other_roles(client: TestClient, session: Session, people: People, role: str) -> None:
     ids = {
         "case": factories.open_case(session, people, text="open").id,

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from annotations.pages.approval import CHECKLIST
 from tests import factories, referrals
 from tests.people import People
-from tests.visiting import Visit
-from triage.db import Event, Referral, Report
+from tests.visiting import HARMLESS, Visit
+from triage import cases
+from triage.db import Case, Event, Referral, Report
 
 TICKED = dict.fromkeys(CHECKLIST, "yes")
 SUBMISSION = {
@@ -58,6 +59,53 @@ def test_sending_back_needs_a_reason_and_reopens_the_case(client: TestClient, se
     assert Visit(client, people.second_moderator).take_next() == f"/cases/{row.case_id}"
 
 
+def test_rejecting_for_good_closes_the_case_without_a_referral(
+    client: TestClient, session: Session, people: People
+) -> None:
+    row = referrals.refer(session, people, factories.open_case(session, people))
+    visit = Visit(client, people.approver)
+
+    assert visit.post(f"/approvals/{row.id}/refuse", note="").status_code == 422
+    assert visit.post(f"/approvals/{row.id}/refuse", note="Lawful satire").headers["location"] == "/approvals"
+
+    session.refresh(row)
+    case = session.get_one(Case, row.case_id)
+    assert (row.status, row.note, row.approver_id) == ("refused", "Lawful satire", people.approver.id)
+    assert (case.status, case.outcome, row.document) == ("decided", None, None)
+    events = session.scalars(select(Event).where(Event.case_id == case.id).order_by(Event.id)).all()
+    assert (events[-1].kind, cases.folded(events)) == ("referral.refused", cases.state_of(case))
+
+
+def test_recall_needs_a_reason_and_stops_the_download(client: TestClient, session: Session, people: People) -> None:
+    row = referrals.approved(session, people)
+    visit = Visit(client, people.approver)
+    path = f"/referrals/{row.id}/recall"
+    assert path in visit.get("/referrals").text
+    assert visit.get(path).status_code == 200
+
+    assert visit.post(path, note="").status_code == 422
+    assert visit.post(path, note="Not the right post").headers["location"] == "/referrals"
+
+    session.refresh(row)
+    assert (row.status, row.note) == ("recalled", "Not the right post")
+    assert visit.get(f"/referrals/{row.id}/export?format=json").status_code == 409
+    assert visit.get(path).status_code == 404
+
+
+def test_nothing_is_sent_before_the_whole_checklist_is_ticked(
+    client: TestClient, session: Session, people: People
+) -> None:
+    row = referrals.refer(session, people, factories.open_case(session, people))
+    visit = Visit(client, people.approver)
+
+    for left_out in TICKED:
+        ticked = {name: value for name, value in TICKED.items() if name != left_out}
+        answer = visit.post(f"/approvals/{row.id}/approve", **ticked)
+        assert (answer.status_code, f'href="#{left_out}"' in answer.text) == (422, True)
+    session.refresh(row)
+    assert row.status == "pending_approval"
+
+
 def test_reviewer_cannot_approve_what_they_reviewed(client: TestClient, session: Session, people: People) -> None:
     people.moderator.roles = ["approver", "moderator"]
     session.commit()
@@ -97,6 +145,24 @@ def test_analyst_submits_and_sees_what_became_of_it(client: TestClient, session:
     report = session.scalars(select(Report)).one()
     assert (report.submitted_by, report.operation_ref) == (people.analyst.id, "OP-1")
     assert ("hxxps://www[.]reddit[.]com/r/invented/1" in page, "Waiting" in page) == (True, True)
+
+
+def test_returned_submission_says_what_is_missing(client: TestClient, session: Session, people: People) -> None:
+    case = factories.open_case(session, people, url="https://www.reddit.com/r/invented/1")
+    visit = Visit(client, people.analyst)
+    visit.post("/submissions/new", **SUBMISSION)
+    session.rollback()
+    reviewer = Visit(client, people.moderator)
+    path = reviewer.take_next()
+    assert path == f"/cases/{case.id}"
+    reviewer.post(f"{path}/judge", **HARMLESS)
+    assert "What is missing" not in visit.get("/submissions").text
+
+    answer = reviewer.post(f"{path}/decide", **HARMLESS, outcome="return", reasons="Which of the two replies <b>")
+
+    assert answer.status_code == 303
+    page = visit.get("/submissions").text
+    assert ("Returned to you" in page, "Which of the two replies &lt;b&gt;" in page) == (True, True)
 
 
 def test_incomplete_submission_names_its_fields_and_keeps_the_rest(

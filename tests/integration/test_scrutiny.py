@@ -84,7 +84,8 @@ def test_draw_is_logged_with_its_seed_and_can_be_repeated(session: Session, peop
         decided(session, people, f"post {number}")
     sample = drawn(session, people, wanted=2)
 
-    frame = session.execute(select(Decision.id, Decision.outcome == "refer").order_by(Decision.id)).tuples().all()
+    rows = session.execute(select(Decision.id, Decision.outcome == "refer").order_by(Decision.id))
+    frame = [(id_, refer) for id_, refer in rows]
     assert [item.decision_id for item in items(session, sample)] == scrutiny.chosen(frame, "a seed", 2)
     assert sample.frame_sha256 == hashlib.sha256("\n".join(str(id_) for id_, _ in frame).encode()).hexdigest()
     event = session.scalars(select(Event).where(Event.kind == "scrutiny.drawn")).one()

@@ -49,6 +49,7 @@ def own(
                 "url": found.url,
                 "submitted_at": found.submitted_at.isoformat(),
                 "status": found.status,
+                "missing": found.missing,
             }
             for found in capture.own_submissions(session, who.user, limit=limit)
         ]
