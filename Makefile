@@ -11,7 +11,7 @@ ASSETS_READY := $(ASSETS)/.ready
 
 export PYTHON TORCH_PIP_ARGS
 
-.PHONY: help setup up test soak check gates lock assets clean
+.PHONY: help setup up test demo-day soak check gates lock assets clean
 .DEFAULT_GOAL := help
 
 help: ## what you can type
@@ -24,6 +24,9 @@ up: setup ## everything, on http://127.0.0.1:8000; Ctrl-C stops it, a second `ma
 
 test: setup ## the whole suite; installs Chromium for the browser tests where it may
 	@chromium=$$(scripts/chromium) && TRIAGE_CHROMIUM="$$chromium" $(BIN)/pytest $(PYTEST_ARGS)
+
+demo-day: setup ## a working day on invented posts, played on the running service (or one started for it); PACE=2
+	@$(BIN)/triage demo-day --pace $(or $(PACE),2)
 
 soak: setup ## reports arrive while processes are killed at random; SECONDS=600, and SEED to repeat a run
 	@$(BIN)/python -m tests.soak

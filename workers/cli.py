@@ -25,6 +25,7 @@ from triage.queue import Bell
 from triage.settings import Settings, current
 from workers import backup as backups
 from workers import demo as demonstration
+from workers import demo_day, demo_stage
 from workers import doctor as examination
 from workers import imports, schedule, up
 from workers import scorer as serving
@@ -138,6 +139,15 @@ def restore(
 def demo() -> None:
     """Demonstration accounts (printed once) and about 200 invented posts, through the real intake."""
     demonstration.load()
+
+
+@app.command("demo-day")
+def play_day(
+    pace: Annotated[float, typer.Option(min=0, help="Seconds between two acts; 0: as fast as it goes")] = 2.0,
+) -> None:
+    """A working day on invented posts, played on the pages of this machine's service, which is started where none runs."""
+    with demo_stage.running() as home:
+        demo_day.run(home, pace=pace)
 
 
 @app.command("import")
