@@ -25,9 +25,8 @@ from triage.queue import Bell
 from triage.settings import Settings, current
 from workers import backup as backups
 from workers import demo as demonstration
-from workers import demo_day, demo_stage
+from workers import demo_day, demo_stage, imports, schedule, up
 from workers import doctor as examination
-from workers import imports, schedule, up
 from workers import scorer as serving
 from workers.bench.command import bench_pipeline
 
@@ -145,7 +144,7 @@ def demo() -> None:
 def play_day(
     pace: Annotated[float, typer.Option(min=0, help="Seconds between two acts; 0: as fast as it goes")] = 2.0,
 ) -> None:
-    """A working day on invented posts, played on the pages of this machine's service, which is started where none runs."""
+    """A working day on invented posts, played on this machine's service, which is started where none runs."""
     with demo_stage.running() as home:
         demo_day.run(home, pace=pace)
 
