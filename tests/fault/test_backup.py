@@ -30,6 +30,7 @@ from triage.db.session import engine, transaction
 from triage.domain.words import CaptureStatus
 from triage.settings import current
 from workers import backup, beats
+from workers.backup import manifest
 from workers.backup.errors import BackupUnusable, NotEmpty, RestoredWrong
 
 pytestmark = pytest.mark.fault
@@ -156,6 +157,14 @@ def test_restored_beside_into_a_named_database(work: Work, folder: Path) -> None
 
     with beside(folder), pytest.raises(RestoredWrong, match="the expected seal is not in the chain"):
         backup.restore(folder / "backup", expect="0" * 64)
+
+
+def test_a_counter_too_far_behind_is_for_the_operator_to_set(work: Work, folder: Path) -> None:
+    made = backup.take(folder / "backup")
+    manifest.write(folder / "backup", made.model_copy(update={"next_transaction": 5_000_000_123}))
+
+    with beside(folder), pytest.raises(NotEmpty, match="--epoch=1 --next-transaction-id=705691648 "):
+        backup.restore(folder / "backup")
 
 
 def test_backup_cut_off_is_recognised(work: Work, folder: Path) -> None:

@@ -141,10 +141,11 @@ def _pass_transaction(wanted: int) -> None:
         number = text("SELECT pg_current_xact_id()::text")
         missing = wanted - int(connection.scalar(number) or 0)
         if missing > _MOST_NUMBERS:
-            epoch, number_in_epoch = divmod(-(-wanted // _NUMBERS_OF_A_SEGMENT + 1) * _NUMBERS_OF_A_SEGMENT, 2**32)
+            epoch, start = divmod((wanted // _NUMBERS_OF_A_SEGMENT + 1) * _NUMBERS_OF_A_SEGMENT, 2**32)
+            reset = f"pg_resetwal --epoch={epoch} --next-transaction-id={start or _NUMBERS_OF_A_SEGMENT} DATA_FOLDER"
             raise NotEmpty(
-                f"This cluster's transaction counter is {missing:,} behind the backup's: stop PostgreSQL, "
-                f"`pg_resetwal --epoch={epoch} --next-transaction-id={number_in_epoch} DATA_FOLDER`, start it, retry"
+                f"This cluster's transaction counter is {missing:,} behind the backup's: stop PostgreSQL, `{reset}`, "
+                "start it, and restore again"
             )
         while missing > 0:
             connection.execute(text(_USE_UP.format(count=min(missing, _NUMBERS_AT_ONCE))))
