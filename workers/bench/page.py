@@ -8,11 +8,16 @@ from workers.bench.rows import lines
 _MARKED = re.compile(r"(<!-- figures:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def write_tables(page: str, report: dict[str, Any]) -> str:
-    """The page with what stands between its markers made from ``report``. A part that was not run says so."""
+NOT_MEASURED = "Not measured yet.\n"
+
+
+def write_tables(page: str, report: dict[str, Any] | None) -> str:
+    """The page with what stands between its markers made from ``report``. What was not run, or nothing was, says so."""
 
     def made(found: "re.Match[str]") -> str:
         start, name, end = found.groups()
+        if report is None:
+            return f"{start}{NOT_MEASURED}{end}"
         return f"{start}{_about(report) if name == 'about' else _table(report, name)}{end}"
 
     return _MARKED.sub(made, page)
@@ -28,6 +33,6 @@ def _about(report: dict[str, Any]) -> str:
 def _table(report: dict[str, Any], part: str) -> str:
     rows = [line for row, line in zip(report["rows"], lines(report), strict=True) if part in ("all", row["part"])]
     if not rows:
-        return "Not measured.\n"
+        return NOT_MEASURED
     head = ["| what | n | figure | target | met |", "|---|---:|---:|---:|---|"]
     return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
