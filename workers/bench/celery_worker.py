@@ -16,7 +16,12 @@ from workers.bench.job_per_post import score_one
 def app_on(redis_url: str) -> Iterator[Celery]:
     """The application with a Redis as its broker."""
     app = Celery("bench", broker=redis_url.replace("unix://", "redis+socket://"), set_as_current=False)
-    app.conf.update(task_ignore_result=True, worker_hijack_root_logger=False, broker_connection_retry_on_startup=True)
+    app.conf.update(
+        task_ignore_result=True,
+        worker_hijack_root_logger=False,
+        worker_proc_alive_timeout=600,  # seconds; loading the model takes longer than the default allows
+        broker_connection_retry_on_startup=True,
+    )
     try:
         yield app
     finally:

@@ -78,14 +78,15 @@ def drain(
     opened = place.value("SELECT count(*) FROM cases WHERE status = 'open'") if watch else 0
     send(place, reports)
     began = time.monotonic()
-    progress, memory = [], {process.name: process.resident_bytes() for process in watch}
+    progress, memory = [], dict.fromkeys((process.name for process in watch), 0)
     while place.value(WAITS):
         for worker in workers:
             worker.require_life(time.monotonic() + 1)
         if watch:
             now_open = place.value("SELECT count(*) FROM cases WHERE status = 'open'") - opened
             progress.append((round(time.monotonic() - began, 2), now_open))
-        memory |= {process.name: max(memory[process.name], process.resident_bytes()) for process in watch}
+        for process in watch:
+            memory[process.name] = max(memory[process.name], process.resident_bytes())
         time.sleep(_LOOK_SECONDS)
     took = place.value(_TOOK, after=after) / 1_000_000
     batches = [_batches(worker)[skip:] for worker, skip in zip(workers, seen, strict=True)]
