@@ -23,6 +23,7 @@ def queue(request: Request, session: SessionDep, now: NowDep, who: Visitor, empt
         now=now,
         nothing_left=empty,
         total=queries.open_count(session),
+        counted=queries.COUNTED,
         rows=queries.queue(session, who.user, now=now),
     )
 
