@@ -1,6 +1,7 @@
 """The command ``triage bench pipeline``."""
 
 import json
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ def bench_pipeline(
     from workers.bench.rows import table  # noqa: PLC0415 -- slow import
     from workers.bench.run import run  # noqa: PLC0415 -- slow import
 
+    for number in (signal.SIGINT, signal.SIGTERM):  # either way everything is stopped and cleared away
+        signal.signal(number, signal.default_int_handler)
     sizes = replace(_DEFAULT, posts=posts, stored=stored, bulk=bulk, reviewers=reviewers).times(share)
     report = run(sizes, only=only or (), say=lambda what: print(what, file=sys.stderr, flush=True))  # noqa: T201 -- a command line prints
     Console().print(table(report))
