@@ -5,6 +5,7 @@ from fastapi.staticfiles import StaticFiles
 
 from annotations.pages import (
     approval,
+    batches,
     case,
     dead_letters,
     figures,
@@ -35,6 +36,7 @@ def install(app: FastAPI) -> None:
         dead_letters,
         figures,
         wellbeing,
+        batches,
     ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -20,6 +20,7 @@ PAGES = {
     "/code-book": set(EVERYBODY),
     "/queue": {"moderator"},
     "/wellbeing": {"moderator"},
+    "/batches": {"moderator"},
     "/cases/{case}": {"moderator"},
     "/second-readings": {"moderator"},
     "/safeguarding": {"safeguarding"},
@@ -37,6 +38,8 @@ PAGES = {
 #: Every form of somebody else's role.
 FORMS = {
     "/queue/next": {"moderator"},
+    "/batches/{case}/decide": {"moderator"},
+    "/batches/{case}/undo": {"moderator"},
     "/wellbeing/break": {"moderator"},
     "/wellbeing/topics": {"moderator"},
     "/wellbeing/media": {"moderator"},

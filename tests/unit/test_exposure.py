@@ -36,6 +36,10 @@ def test_hurrying_makes_no_room() -> None:
     assert read(fresh(), start=NOW, minutes=0.05).spent == MINUTE
 
 
+def test_copy_decided_together_counts_nothing() -> None:
+    assert read(fresh(), start=NOW, minutes=0).spent == timedelta(0)
+
+
 def test_case_left_lying_counts_its_lease_only() -> None:
     assert read(fresh(), start=NOW, minutes=300).spent == 20 * MINUTE
 

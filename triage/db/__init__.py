@@ -2,6 +2,7 @@
 
 from triage.db.accounts import ApiKey, Partner, PartnerUsage, User, UserSession
 from triage.db.base import Base
+from triage.db.batches import Batch
 from triage.db.cases import AssessmentRow, Case, Decision, Judgement
 from triage.db.desk import Annotation, Draft, Gloss, PostWords, SourceRecord
 from triage.db.events import DeadLetter, Event, EventSeal, IdempotencyKey, WorkerBeat
@@ -19,6 +20,7 @@ __all__ = [
     "ApiKey",
     "AssessmentRow",
     "Base",
+    "Batch",
     "Capture",
     "Case",
     "CaseNote",

@@ -78,6 +78,8 @@ def ended(exposure: Exposure, *, now: datetime, at_most: timedelta, limits: Limi
     if exposure.reading_from is None:
         return today(exposure, now=now, limits=limits)
     took = min(max(now - exposure.reading_from, LEAST), max(at_most, LEAST))
+    if now == exposure.reading_from:  # a copy, decided in the same moment with what was read: nothing more was read
+        took = _NOTHING
     last_at = min(now, exposure.reading_from + took)
     started_today = day_of(exposure.reading_from) == day_of(now)
     before = exposure.spent if exposure.day == day_of(now) else _NOTHING

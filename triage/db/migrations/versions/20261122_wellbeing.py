@@ -1,7 +1,10 @@
-"""exposure, breaks and topics left out; the figures of the dashboards"""
+"""exposure, breaks and topics left out; the figures of the dashboards; batches"""
+
+import uuid
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0008"
 down_revision = "0007"
@@ -9,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 
-def _of_user() -> sa.Column:
+def _of_user() -> sa.Column[uuid.UUID]:
     return sa.Column("user_id", sa.UUID(), nullable=False)
 
 
@@ -60,6 +63,26 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("name", "at", "part", name=op.f("pk_figures")),
     )
+    op.create_table(
+        "batches",
+        sa.Column("id", sa.UUID(), server_default=sa.text("uuidv7()"), nullable=False),
+        _of_user(),
+        sa.Column("low", sa.Float(), nullable=False),
+        sa.Column("high", sa.Float(), nullable=False),
+        sa.Column("case_ids", postgresql.ARRAY(sa.UUID()), nullable=False),
+        sa.Column("decided_ids", postgresql.ARRAY(sa.UUID()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("cardinality(case_ids) BETWEEN 1 AND 12", name=op.f("ck_batches_size")),
+        sa.CheckConstraint("decided_ids <@ case_ids", name=op.f("ck_batches_only_what_was_shown")),
+        sa.CheckConstraint("undone_at IS NULL OR decided_at IS NOT NULL", name=op.f("ck_batches_undone_after")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_batches_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
+    )
+    op.create_index(op.f("ix_batches_user_id"), "batches", ["user_id"])
     # By day, for the figures. Both grow at their end only, so that they cost an insert little.
     op.create_index(op.f("ix_cases_received_at"), "cases", ["received_at"])
     op.create_index(op.f("ix_decisions_created_at"), "decisions", ["created_at"])
@@ -69,5 +92,5 @@ def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.drop_index(op.f("ix_decisions_created_at"), table_name="decisions")
     op.drop_index(op.f("ix_cases_received_at"), table_name="cases")
-    for table in ("figures", "media_choices", "left_out_topics", "exposures"):
+    for table in ("batches", "figures", "media_choices", "left_out_topics", "exposures"):
         op.drop_table(table)
