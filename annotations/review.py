@@ -8,10 +8,10 @@ the case: an answer given late is lost only when another person is already readi
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, cast, exists, or_, select
+from sqlalchemy import ColumnElement, String, and_, cast, exists, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from annotations import follow_ups, wellbeing
@@ -40,21 +40,35 @@ class View:
     contexts: tuple[str, ...] = ()
 
 
-def claim_next(session: Session, user: User, *, now: datetime) -> Case | None:
-    """Take the case that is next in the queue, or go on with the one the user holds.
+def claim_next(session: Session, user: User, *, now: datetime, queue: str | None = None) -> Case | None:
+    """Take the case that is next, of one queue or of all, or go on with the one the user holds.
 
-    Left out: cases the user submitted, decided or passed before, and cases somebody else is reading. A second
-    claimer skips a row that the first has locked, and sees the first one's lease once that is committed.
+    Of all queues: first a threat to life, then what was given to this person, then the most urgent. Left out: cases the
+    user submitted, decided or passed before, those on hold or kept for somebody else, and those somebody is reading. A
+    second claimer skips a row that the first has locked, and sees the first one's lease once that is committed.
     """
     accounts.require(user, Role.MODERATOR)
     if (held := holds(session, user, now=now)) is not None:
         return held
     wellbeing.check(session, user, now=now)
-    case = session.scalar(
+    in_turn = (Case.queue == queue,) if queue else (Case.band == 0, Case.assigned_user_id == user.id, true())
+    for wanted in in_turn:
+        if (case := _first(session, user, wanted, now)) is not None:
+            _take(session, user, case, now)
+            return case
+    return None
+
+
+def _first(session: Session, user: User, wanted: ColumnElement[bool], now: datetime) -> Case | None:
+    """The most urgent case of those ``wanted`` that the user may have, locked."""
+    return session.scalar(
         select(Case)
         .where(
+            wanted,
             Case.status == CaseStatus.OPEN.value,
             or_(Case.lease_until.is_(None), Case.lease_until < now),
+            or_(Case.hold_until.is_(None), Case.hold_until < now),
+            _not_kept_from(user, now),
             ~_submitted(user),
             ~_decided(user),
             ~_passed(user),
@@ -64,9 +78,6 @@ def claim_next(session: Session, user: User, *, now: datetime) -> Case | None:
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    if case is not None:
-        _take(session, user, case, now)
-    return case
 
 
 def holds(session: Session, user: User, *, now: datetime) -> Case | None:
@@ -81,7 +92,7 @@ def claim(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) ->
 
     Raises:
         Forbidden: the user submitted it or decided it before.
-        Conflict: somebody else is reading it, or the user is reading another one.
+        Conflict: somebody else is reading it or it is kept for them, or the user is reading another one.
         IllegalTransition: it is not open.
     """
     accounts.require(user, Role.MODERATOR)
@@ -92,6 +103,10 @@ def claim(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) ->
         raise Forbidden("You have decided on this case before: it is waiting for somebody else")
     if _held_by_another(case, user, now):
         raise Conflict("Somebody else is reading this case")
+    if _kept_from(case, user, now):
+        raise Conflict(f"This case is kept for somebody else until {_clock(case.assigned_until or now)}")
+    if case.hold_until and case.hold_until >= now and case.hold_user_id != user.id:
+        raise Conflict(f"This case is on hold until {_clock(case.hold_until)}")
     if (held := holds(session, user, now=now)) is not None:
         if held.id == case.id:
             return case
@@ -226,6 +241,16 @@ def changed(first: Judgement, view: View) -> bool:
     return set(first.codes) != set(view.codes)
 
 
+def held(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
+    """The case, locked, which the user is reading. Raises LeaseLost."""
+    return _held(session, user, case_id, now)
+
+
+def may_review(session: Session, user: User, case_id: uuid.UUID) -> bool:
+    """Whether the user neither submitted the post nor decided about the case since it was last reopened."""
+    return not session.scalar(select(Case.id).where(Case.id == case_id, or_(_submitted(user), _decided(user))))
+
+
 def submitters(session: Session, case_id: uuid.UUID) -> list[uuid.UUID]:
     """Who submitted the post by hand. None of them may review or approve it."""
     query = select(Report.submitted_by).where(Report.case_id == case_id, Report.submitted_by.is_not(None)).distinct()
@@ -320,6 +345,8 @@ def check_view(view: View) -> None:
 
 def _take(session: Session, user: User, case: Case, now: datetime) -> None:
     case.lease_user_id, case.lease_until = user.id, _lease_end(now)
+    case.seen_at = case.seen_at or now
+    case.hold_user_id = case.hold_until = None
     wellbeing.begin(session, user, case, now=now)
     cases.advance(session, accounts.actor_of(user), case, CaseEvent.CLAIMED)
 
@@ -387,6 +414,23 @@ def _plain_value(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [str(item) for item in value]
     return str(value) if isinstance(value, str) else value
+
+
+def _kept_from(case: Case, user: User, now: datetime) -> bool:
+    """Whether the case is kept for somebody else. A threat to life is kept from nobody."""
+    kept = case.assigned_user_id not in (None, user.id) and case.band != 0
+    return kept and case.assigned_until is not None and case.assigned_until >= now
+
+
+def _not_kept_from(user: User, now: datetime) -> ColumnElement[bool]:
+    """The same, for a query."""
+    return or_(
+        Case.assigned_user_id.is_(None), Case.assigned_user_id == user.id, Case.assigned_until < now, Case.band == 0
+    )
+
+
+def _clock(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%H:%M} UTC"
 
 
 def _submitted(user: User) -> ColumnElement[bool]:

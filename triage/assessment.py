@@ -11,7 +11,7 @@ from sqlalchemy import CTE, ColumnElement, Interval, and_, bindparam, func, lite
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from triage import cases, dead_letters
+from triage import alerts, cases, dead_letters, routing
 from triage.audit import Actor
 from triage.db import AssessmentRow, Capture, Case, Post, PostScores
 from triage.db.bulk import insert_rows
@@ -19,6 +19,7 @@ from triage.domain import policy
 from triage.domain.lifecycle import CaseEvent, CaseStatus
 from triage.domain.policy import Assessment
 from triage.domain.scores import EvidenceSpan, NotAssessed, Scores
+from triage.domain.taxonomy import Tier
 from triage.domain.words import Lane, ScoringStatus, Work
 from triage.settings import current
 
@@ -343,6 +344,7 @@ def _assess_all(
     )
     insert_rows(session, store, [_assessment_row(*each) for each in proposals])
     happened = []
+    p0_before = {case.id for case, _, _ in scored if _is_open_p0(case)}
     for case, _, proposal in proposals:
         case.flagged, case.codes, case.risk = proposal.flagged, list(proposal.codes), proposal.risk
         happened.append((case, _told(proposal)))
@@ -350,7 +352,14 @@ def _assess_all(
     for case, _, _ in scored:
         if case.status == CaseStatus.OPEN.value:
             cases.put_in_place(case, now=now)
+    routing.put_in_queues(session, [case for case, _, _ in scored])
+    newly_p0 = [case for case, _, _ in scored if _is_open_p0(case) and case.id not in p0_before]
+    alerts.raise_first(session, newly_p0, now=now)
     cases.write_all(session, [case for case, _, _ in scored])
+
+
+def _is_open_p0(case: Case) -> bool:
+    return case.status == CaseStatus.OPEN.value and case.tier == Tier.P0.value
 
 
 def _assessment_row(case: Case, scores_id: uuid.UUID, proposal: Assessment) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def advance_all(
 
 def _move(case: Case, kind: CaseEvent, data: Mapping[str, Any]) -> None:
     state = lifecycle.apply(state_of(case), kind, data)
+    if kind is CaseEvent.REOPENED:
+        case.seen_at = None  # new facts want a new look, and the clocks run again
     case.status = str(state.status)
     case.tier = str(state.tier) if state.tier else None
     case.assessed = state.assessed
@@ -142,8 +144,9 @@ def put_in_place(case: Case, *, now: datetime) -> None:
 
 
 def release_lease(case: Case) -> None:
-    """Nobody holds the case any more."""
+    """Nobody holds the case any more, nor is it kept for anybody."""
     case.lease_user_id = case.lease_until = None
+    case.assigned_user_id = case.assigned_until = None
 
 
 def folded(events: Iterable[Event]) -> CaseState:

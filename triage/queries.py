@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from triage.db import (
@@ -18,7 +18,6 @@ from triage.db import (
     Capture,
     Case,
     Decision,
-    Event,
     Judgement,
     Partner,
     Post,
@@ -27,30 +26,10 @@ from triage.db import (
     Report,
     User,
 )
-from triage.domain.lifecycle import CaseEvent, CaseStatus
-from triage.domain.priority import place
+from triage.domain.lifecycle import CaseStatus
 from triage.domain.scores import EvidenceSpan
 from triage.domain.taxonomy import Tier
 from triage.domain.words import PartnerKind, ReferralStatus, Stage
-
-
-@dataclass(frozen=True, slots=True)
-class QueueRow:
-    """One line of the queue: why it stands where it stands. No post text, no score, no proposed code:
-    the reader judges first."""
-
-    id: uuid.UUID
-    number: int
-    tier: Tier
-    deadline_at: datetime
-    reasons: tuple[str, ...]
-    report_count: int
-    assessed: bool
-    platform: str
-    mine: bool
-    taken: bool
-    own_submission: bool
-    decided_before: bool
 
 
 #: Waiting cases are counted no further on a page: of a million the count takes longer than all the rest of it.
@@ -61,51 +40,6 @@ def open_count(session: Session, *, most: int = COUNTED) -> int:
     """How many cases wait for a person; ``most`` + 1 where they are more than ``most``."""
     some = select(Case.id).where(Case.status == CaseStatus.OPEN.value).limit(most + 1).subquery()
     return session.scalar(select(func.count()).select_from(some)) or 0
-
-
-def queue(session: Session, user: User, *, now: datetime, limit: int = 50, offset: int = 0) -> list[QueueRow]:
-    """The open cases in the order in which they should be read."""
-    own = exists().where(Report.case_id == Case.id, Report.submitted_by == user.id)
-    reopened = exists().where(
-        Event.case_id == Case.id, Event.kind == CaseEvent.REOPENED.value, Event.at > Decision.created_at
-    )
-    decided = exists().where(Decision.case_id == Case.id, Decision.user_id == user.id, ~reopened)
-    rows = session.execute(
-        select(Case, Post.platform, own, decided)
-        .join(Post, Post.id == Case.post_id)
-        .where(Case.status == CaseStatus.OPEN.value)
-        .order_by(Case.band, Case.deadline_at, Case.risk.desc(), Case.id)
-        .limit(limit)
-        .offset(offset)
-    )
-    return [_queue_row(case, platform, own_, decided_, user, now) for case, platform, own_, decided_ in rows]
-
-
-def _queue_row(case: Case, platform: str, own: bool, decided: bool, user: User, now: datetime) -> QueueRow:
-    tier = Tier(case.tier or Tier.P2)
-    where = place(
-        tier,
-        received_at=case.received_at,
-        risk=case.risk,
-        report_count=case.report_count,
-        urgent_report=case.urgent,
-        now=now,
-    )
-    held = case.lease_user_id is not None and case.lease_until is not None and case.lease_until >= now
-    return QueueRow(
-        id=case.id,
-        number=case.number,
-        tier=tier,
-        deadline_at=case.deadline_at or where.deadline,
-        reasons=where.reasons,
-        report_count=case.report_count,
-        assessed=bool(case.assessed),
-        platform=platform,
-        mine=held and case.lease_user_id == user.id,
-        taken=held and case.lease_user_id != user.id,
-        own_submission=own,
-        decided_before=decided,
-    )
 
 
 @dataclass(frozen=True, slots=True)

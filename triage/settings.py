@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -34,6 +34,18 @@ class Settings(BaseSettings):
     old_event_months: int = Field(12, ge=1, le=12)
     #: Whom to phone about a threat to life, as the page shows it.
     control_room: str = "999"
+    #: Where people open this site, for links in messages; empty: messages carry no link.
+    public_url: str = ""
+    #: Whom a threat to life calls: steps separated by commas, each with webhooks (https://) and addresses (mailto:)
+    #: separated by spaces. The first step at once, each further one while nobody has looked.
+    on_call: str = ""
+    on_call_minutes: int = Field(5, ge=1, le=60)
+    #: Signs webhooks (HMAC-SHA256); empty: they are not signed.
+    on_call_secret: SecretStr = SecretStr("")
+    #: Where e-mail is handed in, `smtp://user:password@host:587` (STARTTLS) or `smtps://`; empty: none is sent.
+    smtp_url: SecretStr = SecretStr("")
+    mail_from: str = "triage@localhost"
+
     lease_minutes: int = Field(20, ge=1, le=240)
     #: Of one reviewer: time with the heaviest content a day (milder content counts less), time at a stretch, and the
     #: break that then comes before the next case.
@@ -82,6 +94,11 @@ class Settings(BaseSettings):
     def evidence_dir(self) -> Path:
         """Where captured bytes are kept, by their SHA-256."""
         return self.data_dir / "evidence"
+
+    @property
+    def on_call_steps(self) -> tuple[tuple[str, ...], ...]:
+        """The targets of each step, first on call first."""
+        return tuple(targets for step in self.on_call.split(",") if (targets := tuple(step.split())))
 
     @property
     def allowed_hosts(self) -> frozenset[str]:

@@ -15,6 +15,7 @@ from annotations import copies, drafts, source_records, wellbeing
 from annotations.figures import counting
 from triage import (
     accounts,
+    alerts,
     assessment,
     attendance,
     audit,
@@ -25,12 +26,13 @@ from triage import (
     metrics,
     patrol,
     queue,
+    routing,
     watching,
 )
 from triage.db import clock
 from triage.db.session import transaction
 from triage.queue import Bell
-from workers import beats
+from workers import beats, on_call
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,14 @@ def lift_overdue(session: Session, now: datetime) -> int:
 
 def shorten_leases(session: Session, now: datetime) -> int:
     return leases.shorten(session)
+
+
+def renew_queues(session: Session, now: datetime) -> int:
+    return routing.renew(session)
+
+
+def call_next(session: Session, now: datetime) -> int:
+    return alerts.raise_next(session, now=now)
 
 
 def forget_sessions(session: Session, now: datetime) -> int:
@@ -125,6 +135,8 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
     (5, count),
     (60, walk_chain),
     (5, open_unattended),
+    (2, renew_queues),
+    (5, call_next),
     (30, lift_overdue),
     (30, shorten_leases),
     (600, forget_sessions),
@@ -140,6 +152,9 @@ TASKS: tuple[tuple[int, Callable[[Session, datetime], int]], ...] = (
 
 def run(stop: threading.Event) -> None:
     """Work until ``stop`` is set. A task that fails is logged and tried again at its next turn."""
+    # Apart from the tasks: whoever is called may take seconds to answer.
+    calls = threading.Thread(target=on_call.run, args=(stop,), name="on-call")
+    calls.start()
     with beats.beating("schedule", "schedule"):
         tick = 0
         while not stop.wait(SWEEP_SECONDS):
@@ -147,6 +162,7 @@ def run(stop: threading.Event) -> None:
             for every, task in TASKS:
                 if tick % every == 0:
                     _run_one(task)
+    calls.join()
 
 
 def _run_one(task: Callable[[Session, datetime], int]) -> None:

@@ -15,6 +15,7 @@ from annotations.pages.forms import FieldError
 from triage.accounts import SignedIn
 from triage.domain.lifecycle import Outcome
 from triage.domain.priority import in_words
+from triage.domain.routing import CURRENT
 from triage.domain.taxonomy import CODES, CONTEXTS, Tier
 from triage.domain.words import Role
 from triage.settings import current
@@ -31,7 +32,10 @@ _MENU = (
     ("/safeguarding", "Safeguarding", {Role.SAFEGUARDING}),
     ("/follow-ups", "Follow-ups", {Role.MODERATOR, Role.APPROVER}),
     ("/scrutiny", "Scrutiny", {Role.SCRUTINEER}),
+    ("/search", "Search", {Role.MODERATOR, Role.APPROVER, Role.SAFEGUARDING, Role.AUDITOR}),
     ("/approvals", "Approvals", {Role.APPROVER}),
+    ("/questions", "Questions", {Role.APPROVER}),
+    ("/incidents", "Incidents", {Role.APPROVER, Role.ADMIN}),
     ("/referrals", "Referrals", {Role.APPROVER}),
     ("/submissions", "Submissions", {Role.ANALYST}),
     ("/figures", "Figures", {Role.APPROVER, Role.AUDITOR, Role.SCRUTINEER, Role.ADMIN}),
@@ -88,6 +92,7 @@ def _environment() -> Environment:
         "CODES": CODES,
         "CONTEXTS": CONTEXTS,
         "Outcome": Outcome,
+        "queue_titles": {queue.name: queue.title for queue in CURRENT.queues},
         "TIER_COLOURS": TIER_COLOURS,
         "static": _static_url,
         "support_contacts": wellbeing.support_contacts,

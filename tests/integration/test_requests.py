@@ -103,4 +103,7 @@ def test_schema_and_tables_agree() -> None:
 
     command.check(config())
     with session_factory()() as session:
-        assert session.scalar(text("SELECT version_num FROM alembic_version")) == ScriptDirectory.from_config(config()).get_current_head()
+        assert (
+            session.scalar(text("SELECT version_num FROM alembic_version"))
+            == ScriptDirectory.from_config(config()).get_current_head()
+        )

@@ -6,7 +6,15 @@ from pathlib import Path
 from triage.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operator.md").read_text()
-IN_WORDS = {"database_url", "redis_url", "otlp_endpoint", "authority_name", "authority_contact", "capture_hosts", "support_contacts"}
+IN_WORDS = {
+    "database_url",
+    "redis_url",
+    "otlp_endpoint",
+    "authority_name",
+    "authority_contact",
+    "capture_hosts",
+    "support_contacts",
+}
 
 
 def test_each_setting_has_a_row_with_its_default():

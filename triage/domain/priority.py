@@ -56,6 +56,37 @@ def place(
     return Place(band=band, deadline=deadline, risk=risk, timing=timing, reasons=tuple(reasons))
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One part of the sum that puts a case where it stands, in words."""
+
+    name: str
+    words: str
+
+
+def explain(where: Place, tier: Tier, *, received_at: datetime, report_count: int, now: datetime) -> tuple[Step, ...]:
+    """The whole sum, in the order in which its parts count. No probability: a reader sees it before judging."""
+    reports = "1 report" if report_count == 1 else f"{report_count} reports"
+    return (
+        Step("Tier", f"{tier}, which wants a first look within {in_words(FIRST_LOOK[tier])}"),
+        Step("Band", _band_in_words(where, tier)),
+        Step("Deadline", f"{where.deadline:%-d %b, %H:%M} UTC. {where.timing}. Within a band the earliest goes first"),
+        Step(
+            "Risk", "Decides between cases due at the same moment. The machine's figure is shown after your judgement"
+        ),
+        Step("Age", f"Received {in_words(now - received_at)} ago. Decides last"),
+        Step("Reports", f"{reports}. Never counts: people also report to silence"),
+        Step("Reporter's record", "Never counts. Shown with the reports, to be weighed by you"),
+    )
+
+
+def _band_in_words(where: Place, tier: Tier) -> str:
+    if where.band == tier.level:
+        return f"P{where.band}, as its tier"
+    lifted = [reason for reason in where.reasons if "Waited" in reason or "reporter" in reason]
+    return f"P{where.band}. {'. '.join(lifted)}"
+
+
 def in_words(span: timedelta) -> str:
     """A length of time as a person would say it: '15 minutes', '3 hours', '7 days'."""
     minutes = max(0, int(span.total_seconds() // 60))

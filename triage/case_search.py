@@ -1,0 +1,112 @@
+"""Cases found by number, platform, host or what a reporter said; and, by few and logged, by the words of the post.
+
+Never by a person: no author, no handle, no name is indexed as such, and nothing here lists one account's posts.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from triage import accounts, audit
+from triage.audit import Entry
+from triage.db import Case, CaseWords, Post, User
+from triage.domain.errors import Forbidden, InvalidInput
+from triage.domain.words import Operation, Purpose, Role
+
+MOST = 50
+_LONGEST = 200
+MAY_SEARCH = (Role.MODERATOR, Role.APPROVER, Role.SAFEGUARDING, Role.AUDITOR)
+#: Reading what people wrote without having a case of it in hand is more intrusive.
+MAY_SEARCH_WORDS = (Role.APPROVER, Role.SAFEGUARDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One case that was found. No text of it."""
+
+    id: uuid.UUID
+    number: int
+    tier: str | None
+    queue: str
+    status: str
+    platform: str
+    report_count: int
+    received_at: datetime
+
+
+def search(session: Session, user: User, wanted: str, *, in_posts: bool, purpose: Purpose | None) -> Sequence[Found]:
+    """The newest cases that fit, at most ``MOST``. The search is an event, with what was found, in this transaction.
+
+    Args:
+        in_posts: also look at the words of posts; needs a purpose.
+
+    Raises:
+        Forbidden: the user's roles do not allow it.
+        InvalidInput: nothing was asked for, or too much, or the purpose is missing.
+    """
+    accounts.require(user, *MAY_SEARCH)
+    if in_posts and not {str(role) for role in MAY_SEARCH_WORDS} & set(user.roles):
+        raise Forbidden(f"To search the words of posts needs the role {' or '.join(MAY_SEARCH_WORDS)}")
+    wanted = wanted.strip()
+    if not wanted or len(wanted) > _LONGEST:
+        raise InvalidInput(f"Write what to look for, {_LONGEST} characters at most", field="q")
+    if in_posts and purpose is None:
+        raise InvalidInput("Choose the purpose: the search is logged with it", field="purpose")
+    found = _find(session, wanted, in_posts=in_posts)
+    _log(session, user, wanted, found, in_posts=in_posts, purpose=purpose)
+    return found
+
+
+def _find(session: Session, wanted: str, *, in_posts: bool) -> list[Found]:
+    words = func.websearch_to_tsquery("simple", wanted)
+    fits = CaseWords.about.op("@@")(words)
+    if in_posts:
+        fits = or_(fits, CaseWords.post.op("@@")(words))
+    query = (
+        select(Case, Post.platform)
+        .join(Post, Post.id == Case.post_id)
+        .join(CaseWords, CaseWords.case_id == Case.id)
+        .where(fits)
+    )
+    if wanted.isdecimal() and wanted.isascii() and len(wanted) <= 15:
+        query = select(Case, Post.platform).join(Post, Post.id == Case.post_id).where(Case.number == int(wanted))
+    rows = session.execute(query.order_by(Case.id.desc()).limit(MOST))
+    return [
+        Found(
+            id=case.id,
+            number=case.number,
+            tier=case.tier,
+            queue=case.queue,
+            status=case.status,
+            platform=platform,
+            report_count=case.report_count,
+            received_at=case.received_at,
+        )
+        for case, platform in rows
+    ]
+
+
+def _log(
+    session: Session, user: User, wanted: str, found: Sequence[Found], *, in_posts: bool, purpose: Purpose | None
+) -> None:
+    """What was asked for is kept as its SHA-256: enough to check a claim about it, and no new text about anybody."""
+    data = {
+        "in_posts": in_posts,
+        "sha256": hashlib.sha256(wanted.casefold().encode()).hexdigest(),
+        "found": len(found),
+        "cases": [case.number for case in found],
+    }
+    entry = Entry(
+        Operation.CONSULTATION,
+        "case.searched",
+        "search",
+        data["sha256"],
+        purpose=str(purpose) if purpose else None,
+        data=data,
+    )
+    audit.record(session, accounts.actor_of(user), entry)
