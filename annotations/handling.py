@@ -33,7 +33,7 @@ def hold(
         LeaseLost: somebody else holds it, or nobody.
         InvalidInput: it is a threat to life, the time is too far off, or "other" says nothing more.
     """
-    case = review.held(session, user, case_id, now=now)
+    case = review.held_case(session, user, case_id, now)
     check_hold(Tier(case.tier or Tier.P2), until=until, now=now)
     if reason is HoldReason.OTHER and not note.strip():
         raise InvalidInput("Say what it waits for", field="note")
@@ -88,7 +88,7 @@ def escalate(session: Session, user: User, case_id: uuid.UUID, *, note: str, now
         LeaseLost: the user does not hold it.
         InvalidInput: the note is missing or too long.
     """
-    case = review.held(session, user, case_id, now=now)
+    case = review.held_case(session, user, case_id, now)
     if not note.strip():
         raise InvalidInput("Write what you ask", field="note")
     asked = _add(session, case, user, NoteKind.ESCALATE, note)
@@ -227,7 +227,7 @@ def reviewers(session: Session, user: User) -> Sequence[tuple[uuid.UUID, str]]:
     """Who else reviews, by pseudonym."""
     query = (
         select(User.id, User.pseudonym)
-        .where(User.active, User.id != user.id, User.roles.any(Role.MODERATOR.value))
+        .where(User.active, User.id != user.id, User.roles.contains([Role.MODERATOR.value]))
         .order_by(User.pseudonym)
     )
     return [(user_id, pseudonym) for user_id, pseudonym in session.execute(query)]
@@ -235,7 +235,7 @@ def reviewers(session: Session, user: User) -> Sequence[tuple[uuid.UUID, str]]:
 
 def _mine_or_free(session: Session, user: User, case_id: uuid.UUID, now: datetime) -> Case:
     if Role.APPROVER.value not in user.roles:
-        return review.held(session, user, case_id, now=now)
+        return review.held_case(session, user, case_id, now)
     case = cases.locked(session, case_id)
     if case.status != CaseStatus.OPEN.value:
         raise IllegalTransition(f"Case {case.number} is no longer open")

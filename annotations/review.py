@@ -8,13 +8,13 @@ the case: an answer given late is lost only when another person is already readi
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, cast, exists, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from annotations import follow_ups, wellbeing
+from annotations import follow_ups, keeping, wellbeing
 from triage import accounts, audit, cases, metrics, referral
 from triage.audit import Entry
 from triage.db import Case, Decision, Event, Judgement, Report, User
@@ -67,8 +67,7 @@ def _first(session: Session, user: User, wanted: ColumnElement[bool], now: datet
             wanted,
             Case.status == CaseStatus.OPEN.value,
             or_(Case.lease_until.is_(None), Case.lease_until < now),
-            or_(Case.hold_until.is_(None), Case.hold_until < now),
-            _not_kept_from(user, now),
+            keeping.free_for(user, now=now),
             ~_submitted(user),
             ~_decided(user),
             ~_passed(user),
@@ -103,10 +102,7 @@ def claim(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) ->
         raise Forbidden("You have decided on this case before: it is waiting for somebody else")
     if _held_by_another(case, user, now):
         raise Conflict("Somebody else is reading this case")
-    if _kept_from(case, user, now):
-        raise Conflict(f"This case is kept for somebody else until {_clock(case.assigned_until or now)}")
-    if case.hold_until and case.hold_until >= now and case.hold_user_id != user.id:
-        raise Conflict(f"This case is on hold until {_clock(case.hold_until)}")
+    keeping.check_free(case, user, now=now)
     if (held := holds(session, user, now=now)) is not None:
         if held.id == case.id:
             return case
@@ -239,11 +235,6 @@ def decide(
 def changed(first: Judgement, view: View) -> bool:
     """Whether the codes differ from what the person said first. Only that needs written reasons."""
     return set(first.codes) != set(view.codes)
-
-
-def held(session: Session, user: User, case_id: uuid.UUID, *, now: datetime) -> Case:
-    """The case, locked, which the user is reading. Raises LeaseLost."""
-    return _held(session, user, case_id, now)
 
 
 def may_review(session: Session, user: User, case_id: uuid.UUID) -> bool:
@@ -414,23 +405,6 @@ def _plain_value(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [str(item) for item in value]
     return str(value) if isinstance(value, str) else value
-
-
-def _kept_from(case: Case, user: User, now: datetime) -> bool:
-    """Whether the case is kept for somebody else. A threat to life is kept from nobody."""
-    kept = case.assigned_user_id not in (None, user.id) and case.band != 0
-    return kept and case.assigned_until is not None and case.assigned_until >= now
-
-
-def _not_kept_from(user: User, now: datetime) -> ColumnElement[bool]:
-    """The same, for a query."""
-    return or_(
-        Case.assigned_user_id.is_(None), Case.assigned_user_id == user.id, Case.assigned_until < now, Case.band == 0
-    )
-
-
-def _clock(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%H:%M} UTC"
 
 
 def _submitted(user: User) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from triage import audit, backlog, metrics, patrol, tallies
+from triage import alerts, audit, backlog, metrics, patrol, tallies
 from triage.db import Capture, Case, DeadLetter, EventSeal, Post, PostScores, Report, WorkerBeat
 from triage.domain import policy
 from triage.domain.lifecycle import CaseStatus
@@ -156,6 +156,8 @@ def _at_risk(session: Session, now: datetime) -> Iterator[Metric]:
         ages[str(tier)] = _age(now, session.scalar(first))
     help = "Since when the open case that is due first was reported and nobody has looked; 0: there is none"
     yield _gauge("triage_unseen_oldest_seconds", help, "tier", ages)
+    help = "Calls about a threat to life that were tried, are still needed and have not arrived"
+    yield _gauge("triage_calls_undelivered", help, None, {"": alerts.undelivered(session)})
 
 
 def _waiting(session: Session, now: datetime) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ import ssl
 import threading
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+
 from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from triage import alerts
 from triage.alerts import Due
+from triage.db import clock
 from triage.db.session import transaction
 from triage.settings import Settings, current
 
@@ -64,12 +65,12 @@ def run(stop: threading.Event) -> None:
 def deliver_due() -> int:
     """Deliver what is due; returns how many calls everybody they were for has now. Sends outside any transaction."""
     with transaction() as session:
-        waiting = alerts.claim_due(session, now=datetime.now(UTC))
+        waiting = alerts.claim_due(session, now=clock.now())
     delivered = 0
     for due in waiting:
         sent, failure = _deliver(due, current())
         with transaction() as session:
-            alerts.settle(session, due, sent=sent, failure=failure, now=datetime.now(UTC))
+            alerts.settle(session, due, sent=sent, failure=failure, now=clock.now())
         if failure:
             logger.error("call not delivered", extra={"case": due.case_number, "step": due.step, "reason": failure})
         else:

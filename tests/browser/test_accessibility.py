@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy.orm import Session
 
+from annotations import handling, review
 from tests import factories, referrals
 from tests.browser.conftest import Person
 from tests.people import People
-from triage import assessment, audit
+from triage import assessment, audit, incidents
 from triage.domain.scores import EvidenceSpan, Scores
 from triage.domain.words import Lane
 
@@ -71,6 +72,34 @@ def test_moderators_pages(visit: Visits, session: Session, people: People, axe: 
     person.press("?")
     person.sees("dialog[open]")
     assert faults(person, axe) == []
+
+
+def test_queue_and_its_pages(visit: Visits, session: Session, people: People, axe: str) -> None:
+    """With a life at risk, an incident, a case on hold, a view and an error on them."""
+    now = datetime.now(UTC)
+    factories.open_case(session, people, factories.scores(review=0.95, urgent=0.9, TTL=0.95), text="one")
+    asked = factories.open_case(session, people, text="two")
+    incidents.open_incident(
+        session, people.approver, title="Fire", note="At the quay", hours=1, queue=None, platform=None, now=now
+    )
+    review.claim(session, people.moderator, asked.id, now=now)
+    handling.escalate(session, people.moderator, asked.id, note="Is it in scope?", now=now)
+    reading = factories.open_case(session, people, text="three")
+    review.claim(session, people.moderator, reading.id, now=now)
+    session.commit()
+    person = visit(people.moderator)
+    for path in ("/queue", "/queue?queue=soon&tier=P1", f"/cases/{reading.id}/move", "/search"):
+        person.go(path)
+        assert faults(person, axe) == [], path
+    person.go("/queue?tier=P1")
+    person.page.click("text=Save view")
+    person.sees(".govuk-error-summary")
+    assert faults(person, axe) == []
+
+    approver = visit(people.approver)
+    for path in ("/questions", "/incidents", "/search"):
+        approver.go(path)
+        assert faults(approver, axe) == [], path
 
 
 def test_approvers_pages(visit: Visits, session: Session, people: People, axe: str) -> None:

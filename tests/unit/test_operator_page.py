@@ -13,6 +13,10 @@ IN_WORDS = {
     "authority_name",
     "authority_contact",
     "capture_hosts",
+    "public_url",
+    "on_call",
+    "on_call_secret",
+    "smtp_url",
     "support_contacts",
 }
 

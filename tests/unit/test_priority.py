@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from triage.domain.priority import FIRST_LOOK, in_words, place
+from triage.domain.priority import FIRST_LOOK, explain, in_words, place
 from triage.domain.taxonomy import Tier
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -48,6 +48,21 @@ def test_reasons_name_no_probability() -> None:
     found = place(Tier.P3, received_at=NOW, risk=0.37, report_count=9, urgent_report=True, now=NOW + timedelta(days=9))
 
     assert "%" not in " ".join(found.reasons)
+
+
+def test_sum_names_every_part_and_why_the_band_is_another() -> None:
+    now = NOW + timedelta(hours=9)
+    late = place(Tier.P3, received_at=NOW, risk=0.37, report_count=9, urgent_report=True, now=now)
+
+    steps = {step.name: step.words for step in explain(late, Tier.P3, received_at=NOW, report_count=9, now=now)}
+
+    assert list(steps) == ["Tier", "Band", "Deadline", "Risk", "Age", "Reports", "Reporter's record"]
+    assert steps["Band"].startswith("P1. A reporter believes that a life is in danger")
+    assert (steps["Age"], "0.37" in str(steps), "37" in str(steps)) == (
+        "Received 9 hours ago. Decides last",
+        False,
+        False,
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ class Place:
     risk: float
     timing: str
     reasons: tuple[str, ...]
+    #: Those of the reasons that put it into another band than its tier's.
+    lifted: tuple[str, ...] = ()
 
 
 def place(
@@ -44,16 +46,18 @@ def place(
     late = now > deadline
     band = max(1, standing.level - 1) if late and standing.level > 0 else standing.level
     reasons = [f"{tier}: first look within {in_words(FIRST_LOOK[tier])}"]
+    lifted = []
     if standing is not tier:
-        reasons.append(
+        lifted.append(
             f"A reporter believes that a life is in danger: first look within {in_words(FIRST_LOOK[standing])}"
         )
     if band < standing.level:
-        reasons.append(f"Waited too long, so moved up to the P{band} band")
+        lifted.append(f"Waited too long, so moved up to the P{band} band")
+    reasons += lifted
     if report_count > 1:
         reasons.append(f"{report_count} reports (a weak sign: the number of reports never raises the tier)")
     timing = f"Overdue by {in_words(now - deadline)}" if late else f"Due in {in_words(deadline - now)}"
-    return Place(band=band, deadline=deadline, risk=risk, timing=timing, reasons=tuple(reasons))
+    return Place(band=band, deadline=deadline, risk=risk, timing=timing, reasons=tuple(reasons), lifted=tuple(lifted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,7 @@ def explain(where: Place, tier: Tier, *, received_at: datetime, report_count: in
 def _band_in_words(where: Place, tier: Tier) -> str:
     if where.band == tier.level:
         return f"P{where.band}, as its tier"
-    lifted = [reason for reason in where.reasons if "Waited" in reason or "reporter" in reason]
-    return f"P{where.band}. {'. '.join(lifted)}"
+    return f"P{where.band}. {'. '.join(where.lifted)}"
 
 
 def in_words(span: timedelta) -> str:
