@@ -31,7 +31,6 @@ from triage.domain.scores import EvidenceSpan
 from triage.domain.taxonomy import Tier
 from triage.domain.words import PartnerKind, ReferralStatus, Stage
 
-
 #: Waiting cases are counted no further on a page: of a million the count takes longer than all the rest of it.
 COUNTED = 10_000
 

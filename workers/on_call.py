@@ -15,7 +15,6 @@ import ssl
 import threading
 from contextlib import closing
 from dataclasses import dataclass
-
 from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 

@@ -17,7 +17,7 @@ from annotations.pages import forms, post_text
 from annotations.pages.access import CheckedForm, Visitor, uuid_of
 from annotations.pages.forms import FieldError, Incomplete, Typed
 from annotations.pages.rendering import render
-from triage import accounts, incidents, queries
+from triage import accounts, queries
 from triage.accounts import SignedIn
 from triage.db import Case, Judgement
 from triage.deps import NowDep, SessionDep
@@ -154,7 +154,6 @@ def _desk_page(desk: Desk, case: Case, *, typed: Typed | None = None, errors: Se
         case=case,
         post=post,
         judged=first is not None,
-        incidents=incidents.concerning(desk.session, case, post.platform, now=desk.now),
         **context,
     )
 
