@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from triage import accounts, audit, cases
@@ -125,6 +125,16 @@ def listed(
         )
         for row, number, tier, codes in session.execute(query)
     ]
+
+
+def waiting(session: Session, kinds: Sequence[FollowUpKind], *, now: datetime) -> tuple[int, int]:
+    """How many are open of these kinds, and how many of them are overdue: figures only."""
+    row = session.execute(
+        select(func.count(), func.count().filter(FollowUp.due_at < now))
+        .select_from(FollowUp)
+        .where(FollowUp.ending.is_(None), FollowUp.kind.in_([str(kind) for kind in kinds]))
+    ).one()
+    return row[0], row[1]
 
 
 def read(session: Session, user: User, follow_up_id: uuid.UUID) -> tuple[FollowUp, Case]:

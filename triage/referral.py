@@ -307,7 +307,7 @@ def _check_source(session: Session, case: Case, grounds: Grounds) -> None:
     )
     source = _words(grounds.secondary_source)
     for name in (name for row in names for name in row if name):
-        if _words(name) in source:
+        if (said := _words(name)).strip() and said in source:
             raise InvalidInput(
                 "You name the submitter as the source: a second signal has to be independent", field="secondary_source"
             )

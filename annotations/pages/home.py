@@ -1,13 +1,18 @@
 """Signing in and out, the first page, the code book."""
 
+from datetime import datetime
+
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.orm import Session
 
-from annotations import review
+from annotations import follow_ups, review
+from annotations.follow_ups import ROLES
 from annotations.pages.access import CheckedForm, TypedDep, Visitor, check_same_site
 from annotations.pages.forms import FieldError
 from annotations.pages.rendering import render
 from triage import accounts, queries
+from triage.accounts import SignedIn
 from triage.deps import SESSION_COOKIE, NowDep, SessionDep
 from triage.domain import taxonomy
 from triage.settings import current
@@ -67,7 +72,14 @@ def first_page(request: Request, session: SessionDep, now: NowDep, who: Visitor)
         roles=who.user.roles,
         counts=queries.counts(session, now=now),
         held=review.holds(session, who.user, now=now),
+        follow_ups=_follow_ups(session, who, now),
     )
+
+
+def _follow_ups(session: Session, who: SignedIn, now: datetime) -> tuple[int, int] | None:
+    """Open and overdue, of the kinds on this person's list; ``None`` for somebody who has no list."""
+    kinds = [kind for kind, roles in ROLES.items() if {str(role) for role in roles} & set(who.user.roles)]
+    return follow_ups.waiting(session, kinds, now=now) if kinds else None
 
 
 @router.get("/code-book")

@@ -1,5 +1,6 @@
 """What follows a decision outside: opened with it, kept open until it was done and recorded, by its own people."""
 
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -293,3 +294,19 @@ def test_nobody_finds_what_is_not_there(client: TestClient, people: People) -> N
 
 def test_outcomes_that_open_a_follow_up() -> None:
     assert set(follow_up.OPENED_BY) == {Outcome.SAFEGUARD, Outcome.ESCALATE, Outcome.ROUTE_OUT}
+
+
+def test_first_page_counts_what_is_on_ones_own_list(client: TestClient, session: Session, people: People) -> None:
+    opened(session, people, FollowUpKind.SAFEGUARD, text="one")
+    opened(session, people, FollowUpKind.LIFE_THREAT, text="two")
+    opened(session, people, FollowUpKind.ROUTE_OUT, text="three")
+    session.execute(text("UPDATE follow_ups SET due_at = now() - interval '1 minute' WHERE kind = 'life_threat'"))
+    session.commit()
+
+    def card(name: str, heading: str) -> str:
+        page = Visit(client, getattr(people, name)).get("/").text
+        return page.split(f'<h2 class="govuk-heading-m">{heading}</h2>')[1].split("</p>")[0]
+
+    assert re.findall(r"\d+", card("moderator", "Follow up").split("app-figure")[1]) == ["2", "1"]
+    assert re.findall(r"\d+", card("safeguarding", "Safeguard").split("app-figure")[1]) == ["2", "1"]
+    assert follow_ups.waiting(session, [FollowUpKind.ROUTE_OUT], now=_now()) == (1, 0)
