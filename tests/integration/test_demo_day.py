@@ -26,6 +26,8 @@ def scored(live_server: str) -> Iterator[str]:
         while not stop.wait(0.05):
             with transaction() as session:
                 claims = [c for lane in Lane for c in assessment.claim_posts(session, lane, limit=50, lease_seconds=60)]
+                if not claims:
+                    continue
                 found = [(claim, factories.scores(review=0.9, TTL=0.9)) for claim in claims]
                 actor, now = audit.system("tests"), datetime.now(UTC)
                 assessment.record_scores(session, actor, found, pipeline_version="test", now=now)
