@@ -8,6 +8,7 @@ than ``FOR NO KEY UPDATE``: a report's foreign key must not wait for somebody wh
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -74,10 +75,17 @@ def accept_reports(
     """
     if lane is Lane.BULK and not all(report.urgent for report in reports):
         backlog.check_room(session, now=now)
+    # Only an `external_id` can have been stored by another request meanwhile; without one the savepoint saves nothing.
+    fallible = any(report.external_id for report in reports)
     try:
-        with tracing.span("accept", {"triage.posts": len(reports)}), session.begin_nested():
+        with (
+            tracing.span("accept", {"triage.posts": len(reports)}),
+            session.begin_nested() if fallible else nullcontext(),
+        ):
             return _accept(session, reporter, reports, lane, now, justification)
     except IntegrityError:
+        if not fallible:
+            raise
         # The same `external_id` arrived in another request and was committed meanwhile: now it is seen.
         return _accept(session, reporter, reports, lane, now, justification)
 

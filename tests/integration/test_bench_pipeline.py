@@ -33,7 +33,7 @@ def test_every_part_has_its_rows(report: dict[str, Any]) -> None:
     assert all(row["n"] > 0 for row in report["rows"])
     assert not report["notes"]
     judged = [row["what"] for row in report["rows"] if row["met"] is not None]
-    assert len(judged) == 18
+    assert len(judged) == 19
 
 
 def test_nothing_failed_and_no_case_went_to_two_people(report: dict[str, Any]) -> None:
