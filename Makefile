@@ -11,7 +11,7 @@ ASSETS_READY := $(ASSETS)/.ready
 
 export PYTHON TORCH_PIP_ARGS
 
-.PHONY: help setup up test demo-day soak check gates lock assets clean
+.PHONY: help setup up test demo-day pictures soak check gates lock assets clean
 .DEFAULT_GOAL := help
 
 help: ## what you can type
@@ -27,6 +27,9 @@ test: setup ## the whole suite; installs Chromium for the browser tests where it
 
 demo-day: setup ## a working day on invented posts, played on the running service (or one started for it); PACE=2
 	@$(BIN)/triage demo-day --pace $(or $(PACE),2)
+
+pictures: setup ## draw the pages of docs/images anew from demonstration data
+	@chromium=$$(scripts/chromium) && TRIAGE_CHROMIUM="$$chromium" $(BIN)/python -m tests.pictures
 
 soak: setup ## reports arrive while processes are killed at random; SECONDS=600, and SEED to repeat a run
 	@$(BIN)/python -m tests.soak
