@@ -10,18 +10,20 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
     Select,
+    any_,
     bindparam,
     func,
     literal,
     or_,
     select,
+    true,
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -119,7 +121,7 @@ def like(session: Session, post_id: uuid.UUID, text: str | None, *, now: datetim
         select(Case, Post.platform, near.c.copy_sha256, near.c.sketch, decision.c.codes, decision.c.created_at, free)
         .join(Case, Case.post_id == near.c.post_id)
         .join(Post, Post.id == near.c.post_id)
-        .outerjoin(decision, literal(True))
+        .outerjoin(decision, true())
         .order_by(Case.id.desc())
     ).all()
     listed = [
@@ -152,8 +154,9 @@ def _similar(post_id: uuid.UUID, same: str, sketch: Sequence[int]) -> Select[Any
         .limit(_CANDIDATES)
         .subquery()
     )
-    value = func.unnest(sharing.c.sketch).column_valued("value")
-    shared = select(func.count()).select_from(value).where(value == func.any(wanted)).scalar_subquery()
+    value = func.unnest(sharing.c.sketch).table_valued("value").render_derived()
+    mine = value.c.value == any_(wanted)
+    shared = select(func.count()).select_from(value).where(mine).correlate(sharing).scalar_subquery()
     return select(select(sharing).order_by(shared.desc(), sharing.c.post_id.desc()).limit(2 * MOST_SIMILAR).subquery())
 
 

@@ -24,8 +24,9 @@ _NOT_KEPT = frozenset({"csrf_token"})
 
 def save(
     session: Session, user: User, case_id: uuid.UUID, typed: Mapping[str, Sequence[str]], *, now: datetime
-) -> None:
-    """Keep what is typed in the form of the stage that the reader is at; it replaces what was kept before.
+) -> bool:
+    """Keep what is typed; it replaces what was kept before. Returns whether it was kept: not what belongs to a form
+    that the reader has sent meanwhile.
 
     Raises:
         LeaseLost: somebody else holds the case by now.
@@ -35,10 +36,13 @@ def save(
     fields = {name: list(values) for name, values in typed.items() if name not in _NOT_KEPT and any(values)}
     if sum(len(name) + sum(map(len, values)) for name, values in fields.items()) > LARGEST:
         raise TooLarge("This is too long to be kept as a draft")
-    judged = review.first_judgement(session, user, case_id) is not None
-    row = {"stage": str(Stage.FINAL if judged else Stage.FIRST), "fields": fields, "saved_at": now}
+    stage = Stage.FIRST if review.first_judgement(session, user, case_id) is None else Stage.FINAL
+    if fields.pop("stage", [str(stage)]) != [str(stage)]:
+        return False
+    row = {"stage": str(stage), "fields": fields, "saved_at": now}
     store = upsert(Draft).values(user_id=user.id, case_id=case_id, **row)
     session.execute(store.on_conflict_do_update(index_elements=[Draft.user_id, Draft.case_id], set_=row))
+    return True
 
 
 def discard(session: Session, user: User, case_id: uuid.UUID) -> None:

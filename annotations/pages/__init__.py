@@ -7,7 +7,9 @@ from annotations.pages import (
     approval,
     batches,
     case,
+    commands,
     dead_letters,
+    desk_acts,
     figures,
     follow_ups,
     home,
@@ -29,8 +31,10 @@ def install(app: FastAPI) -> None:
     """Add the pages, their static files and their headers. Call it after the API's own error handlers are in."""
     for module in (
         home,
+        commands,
         queue,
         case,
+        desk_acts,
         moving,
         search,
         incidents,

@@ -154,20 +154,20 @@ def read_grounds(typed: Typed, recipient_ids: Sequence[str]) -> Grounds:
         causal_path=typed.one("causal_path"),
         necessity=typed.one("necessity"),
         least_intrusive=typed.one("least_intrusive"),
-        requested_action=_one_of(typed, "requested_action", RequestedAction, RequestedAction.REVIEW),
+        requested_action=one_of(typed, "requested_action", RequestedAction, RequestedAction.REVIEW),
         platform_policy_clause=typed.one("platform_policy_clause"),
         legal_basis=typed.many("legal_basis"),
         primary_signals=_some_of(typed, "primary_signals", PrimarySignal),
         secondary_signals=_some_of(typed, "secondary_signals", SecondarySignal),
         secondary_source=typed.one("secondary_source"),
         context_rebuttal=typed.one("context_rebuttal"),
-        possible_child=_one_of(typed, "possible_child", PossibleChild, PossibleChild.UNKNOWN),
+        possible_child=one_of(typed, "possible_child", PossibleChild, PossibleChild.UNKNOWN),
         safeguarding_considered=typed.one("safeguarding_considered") == "yes",
         safeguarding_note=typed.one("safeguarding_note"),
         facts=typed.one("facts"),
         proportionality=typed.one("proportionality"),
-        likelihood=_one_of(typed, "likelihood", Likelihood, Likelihood.NOT_STATED),
-        past_event=_one_of(typed, "past_event", PastEvent, PastEvent.NONE),
+        likelihood=one_of(typed, "likelihood", Likelihood, Likelihood.NOT_STATED),
+        past_event=one_of(typed, "past_event", PastEvent, PastEvent.NONE),
         past_event_month=typed.one("past_event_month"),
         past_event_evidence=typed.one("past_event_evidence"),
         secondary_sources=_some_of(typed, "secondary_sources", SourceKind),
@@ -176,10 +176,10 @@ def read_grounds(typed: Typed, recipient_ids: Sequence[str]) -> Grounds:
 
 def read_possible_child(typed: Typed) -> PossibleChild:
     """Whether a child may be concerned; not said is not known, which counts as a possible child."""
-    return _one_of(typed, "possible_child", PossibleChild, PossibleChild.UNKNOWN)
+    return one_of(typed, "possible_child", PossibleChild, PossibleChild.UNKNOWN)
 
 
-def _one_of(typed: Typed, name: str, kinds: Callable[[str], E], default: E) -> E:
+def one_of(typed: Typed, name: str, kinds: Callable[[str], E], default: E) -> E:
     try:
         return kinds(typed.one(name))
     except ValueError:

@@ -1,5 +1,6 @@
 """The keys of the review pages and the words beside them, in one place so that no two are the same."""
 
+from triage.domain.desk import Confidence, Verdict
 from triage.domain.gates import (
     Likelihood,
     NeedsSecondPerson,
@@ -46,6 +47,7 @@ OUTCOME_KEYS = {
 }
 FIELD_KEYS = {"speech_act": "a", "target": "t", "imminence": "f", "contexts": "c", "reasons": "y"}
 PASS_KEY, NEXT_KEY, HELP_KEY = "p", "n", "?"
+EVIDENCE_KEY, READING_KEY, TOGETHER_KEY = "z", "q", "j"
 
 OUTCOMES = {
     Outcome.NO_VIOLATION: ("No violation", "Nothing leaves. The case closes."),
@@ -144,6 +146,10 @@ SECOND_PERSON = {
     NeedsSecondPerson.POSSIBLE_CHILD: "A child may be concerned",
     NeedsSecondPerson.VEILED_THREAT: "It is a veiled threat",
 }
+VERDICTS = {Verdict.CONFIRMED: "Right", Verdict.REJECTED: "Wrong"}
+CONFIDENCES = {Confidence.CERTAIN: "certain", Confidence.LIKELY: "likely", Confidence.GUESS: "a guess"}
+#: Of a listed word, by the lexicon's own classes.
+AMBIGUITIES = {"high": "The harmless sense is the common one.", "medium": "Fairly specific, and still ambiguous."}
 REQUESTED_ACTIONS = {
     RequestedAction.REVIEW: "Review against your own rules",
     RequestedAction.PRESERVE: "Preserve",

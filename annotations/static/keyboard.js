@@ -16,8 +16,8 @@
 
   function press(key) {
     const wanted = [...document.querySelectorAll(`#work [data-key="${CSS.escape(key)}"]`)].find(shown);
-    if (!wanted) return false;
-    if (wanted.matches("textarea, select, input[type=text]")) {
+    if (!wanted) return null;
+    if (wanted.matches("textarea, select, input[type=text], [data-focus]")) {
       wanted.focus();
     } else if (wanted.matches("input[name=imminence], input[name=contexts]")) {
       wanted.focus(); // the first of a group: the arrow keys or Tab and Space go on
@@ -26,7 +26,7 @@
       wanted.click();
     }
     wanted.scrollIntoView({ block: "nearest" });
-    return true;
+    return wanted;
   }
 
   function send() {
@@ -36,6 +36,15 @@
     return Boolean(target);
   }
 
+  // With Shift, a key that chooses sends the form as well. A digit's key says "!" or ")" then, so its place is asked.
+  function pressAndSend(event) {
+    const digit = /^Digit([0-9])$/.exec(event.code);
+    const key = digit && !/^[0-9]$/.test(event.key) ? digit[1] : event.key.toLowerCase();
+    const chosen = press(key);
+    if (chosen?.matches("input[type=checkbox], input[type=radio]") && chosen.checked) send();
+    return chosen;
+  }
+
   function openKeys() {
     const box = switchBox();
     if (box) box.checked = singleKeys();
@@ -43,7 +52,7 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.isComposing || dialog()?.open) return;
+    if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       if (send()) event.preventDefault();
       return;
@@ -57,7 +66,9 @@
     if (event.key === "?") {
       openKeys();
       event.preventDefault();
-    } else if (event.key.length === 1 && press(event.key.toLowerCase())) {
+    } else if (event.repeat) {
+      return; // a key that is held down chooses once
+    } else if (event.shiftKey ? pressAndSend(event) : event.key.length === 1 && press(event.key.toLowerCase())) {
       event.preventDefault();
     }
   });

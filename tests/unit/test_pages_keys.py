@@ -14,6 +14,9 @@ def test_no_key_means_two_things_on_the_case_page() -> None:
         *keys.OUTCOME_KEYS.values(),
         *keys.FIELD_KEYS.values(),
         keys.PASS_KEY,
+        keys.EVIDENCE_KEY,
+        keys.READING_KEY,
+        keys.TOGETHER_KEY,
         keys.NEXT_KEY,
         keys.HELP_KEY,
     ]
