@@ -18,7 +18,7 @@ _LINES, _CLIENTS = 500, 2
 _LOOK_SECONDS = 0.5
 _MEGABYTE = 1_000_000
 
-WAITS = "SELECT count(*) FROM (SELECT FROM posts WHERE scoring = 'wanted' LIMIT 1) AS some"
+WAITS = "SELECT count(*) FROM (SELECT FROM posts WHERE scoring = 'wanted' LIMIT 1) AS waiting"
 # By the database's clock: from the first report stored to the last case opened, of those after an event's number.
 _TOOK = """
     SELECT extract(epoch FROM max(at) FILTER (WHERE kind = 'case.assessed')
