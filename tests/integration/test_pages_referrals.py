@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,8 +13,9 @@ from annotations.pages.approval import CHECKLIST
 from tests import factories, referrals
 from tests.people import People
 from tests.visiting import HARMLESS, Visit
-from triage import cases
+from triage import assessment, audit, cases
 from triage.db import Case, Event, Referral, Report
+from triage.domain.scores import NotAssessed
 
 TICKED = dict.fromkeys(CHECKLIST, "yes")
 SUBMISSION = {
@@ -148,10 +150,13 @@ def test_analyst_submits_and_sees_what_became_of_it(client: TestClient, session:
 
 
 def test_returned_submission_says_what_is_missing(client: TestClient, session: Session, people: People) -> None:
-    case = factories.open_case(session, people, url="https://www.reddit.com/r/invented/1")
     visit = Visit(client, people.analyst)
     visit.post("/submissions/new", **SUBMISSION)
-    session.rollback()
+    case = session.scalars(select(Case)).one()
+    assessment.open_without_scores(
+        session, audit.system("tests"), [case.post_id], NotAssessed.NO_TEXT, now=datetime.now(UTC)
+    )
+    session.commit()
     reviewer = Visit(client, people.moderator)
     path = reviewer.take_next()
     assert path == f"/cases/{case.id}"
