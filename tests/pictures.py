@@ -187,7 +187,7 @@ def _web() -> Iterator[str]:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(build(), host="127.0.0.1", port=port, log_config=None))
+    server = uvicorn.Server(uvicorn.Config(build(), host="127.0.0.1", port=port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

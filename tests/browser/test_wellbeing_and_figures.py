@@ -29,7 +29,7 @@ def fill(session: Session, now: datetime) -> None:
     for tier, ages in waiting.items():
         for age, n in enumerate(ages, start=1):
             if n:
-                add("backlog", now.replace(minute=0, second=0, microsecond=0), f"{tier}|{age}", n, hits=age == 5)
+                add("backlog", now.replace(minute=0, second=0, microsecond=0), f"{tier}|{age}", n, hits=int(age == 5))
     for back in range(60):
         at = today - timedelta(days=back)
         add("received", at, "", 400 + 90 * (back % 7 == 2))
@@ -58,8 +58,8 @@ def sideways(person: Person) -> int:
 
 def test_figures_can_be_read_by_everybody(visit: Visits, session: Session, people: People, axe: str) -> None:
     fill(session, datetime.now(UTC))
-    person = visit(people.approver, "/figures?days=90")
-    person.go("/figures?days=90")
+    person = visit(people.approver)
+    person.go("/figures?days=28")
 
     person.page.click("#backlog summary")
     assert "over 3 days" in person.page.inner_text("#backlog table")
@@ -104,3 +104,23 @@ def test_own_page_on_a_narrow_screen(visit: Visits, people: People) -> None:
     person.go("/wellbeing")
 
     assert sideways(person) <= 0
+
+
+def test_batch_by_keyboard_and_undo(visit: Visits, session: Session, people: People, axe: str) -> None:
+    for number in range(3):
+        factories.open_case(session, people, factories.scores(review=0.05), text=f"cake sale number {number}")
+    person = visit(people.moderator)
+    person.go("/batches")
+    assert faults(person, axe) == []
+
+    person.page.focus("#range-0")
+    person.press("Space", "Enter")
+    person.sees("text=Read all of them")
+    assert faults(person, axe) == []
+    person.page.locator("input[name=keep_out]").first.check()
+    person.press("Escape")
+    person.page.click("text=No violation in those left in")
+    person.sees("text=2 decided as no violation")
+    assert faults(person, axe) == []
+    person.page.click("main button:has-text('Undo')")
+    person.sees("text=Undone")
