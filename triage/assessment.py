@@ -254,7 +254,8 @@ def open_unattended(session: Session, actor: Actor, lane: Lane, *, most: int) ->
         )
         .order_by(Post.lane, Post.id)
         .limit(most)
-        .with_for_update(of=Post, skip_locked=True)
+        # The case too: what another schedule opened a moment ago is then seen as open, and left out.
+        .with_for_update(of=(Post, Case), skip_locked=True)
     ).all()
     items = {post_id: Scores(not_assessed=NotAssessed.NO_WORKER) for post_id in waiting}
     now = session.scalar(select(func.now()))

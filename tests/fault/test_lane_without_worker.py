@@ -63,6 +63,16 @@ def test_case_goes_to_a_person_after_minutes_without_a_worker(
     assert_kept(accepted)
 
 
+def test_four_schedules_open_each_case_once(people: People) -> None:
+    accepted = hands.accept(people, [f"invented post number {n}" for n in range(60)], lane=Lane.LIVE)
+    waited(20)
+
+    answers = hands.at_once(*[opened] * 4)
+
+    assert sum(number for number in answers if isinstance(number, int)) == 60, answers
+    assert_kept(accepted)
+
+
 def test_worker_that_comes_back_scores_what_was_opened_meanwhile(people: People) -> None:
     accepted = hands.accept(people, ["one", "two"], lane=Lane.LIVE)
     waited(20)
