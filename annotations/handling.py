@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
@@ -267,5 +268,5 @@ def _add(session: Session, case: Case, user: User, kind: NoteKind, note: str, **
     return row
 
 
-def _tell(session: Session, user: User, case: Case, kind: CaseEvent, **data: object) -> None:
+def _tell(session: Session, user: User, case: Case, kind: CaseEvent, **data: Any) -> None:
     cases.advance(session, accounts.actor_of(user), case, kind, **data)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from triage import accounts, audit
@@ -64,7 +64,7 @@ def search(session: Session, user: User, wanted: str, *, in_posts: bool, purpose
 
 def _find(session: Session, wanted: str, *, in_posts: bool) -> list[Found]:
     words = func.websearch_to_tsquery("simple", wanted)
-    fits = CaseWords.about.op("@@")(words)
+    fits: ColumnElement[bool] = CaseWords.about.op("@@")(words)
     if in_posts:
         fits = or_(fits, CaseWords.post.op("@@")(words))
     query = (
@@ -95,9 +95,10 @@ def _log(
     session: Session, user: User, wanted: str, found: Sequence[Found], *, in_posts: bool, purpose: Purpose | None
 ) -> None:
     """What was asked for is kept as its SHA-256: enough to check a claim about it, and no new text about anybody."""
+    digest = hashlib.sha256(wanted.casefold().encode()).hexdigest()
     data = {
         "in_posts": in_posts,
-        "sha256": hashlib.sha256(wanted.casefold().encode()).hexdigest(),
+        "sha256": digest,
         "found": len(found),
         "cases": [case.number for case in found],
     }
@@ -105,7 +106,7 @@ def _log(
         Operation.CONSULTATION,
         "case.searched",
         "search",
-        data["sha256"],
+        digest,
         purpose=str(purpose) if purpose else None,
         data=data,
     )

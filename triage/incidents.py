@@ -5,7 +5,7 @@ with the queue, and with the cases it concerns: those of a queue, of a platform,
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -115,5 +115,5 @@ def _check(field: str, missing: str, value: str, longest: int) -> None:
         raise InvalidInput(f"Use {longest} characters at most", field=field)
 
 
-def _entry(kind: str, incident: Incident, data: dict[str, object]) -> Entry:
+def _entry(kind: str, incident: Incident, data: Mapping[str, object]) -> Entry:
     return Entry(Operation.SYSTEM, kind, "incident", str(incident.id), data=data)

@@ -124,7 +124,11 @@ def _send(target: str, call: Call, settings: Settings) -> None:
 
 def _send_webhook(url: str, call: Call, settings: Settings) -> None:
     body = json.dumps({name: getattr(call, name) for name in Call.__slots__}).encode()
-    headers = {"Host": urlsplit(url).netloc, "Content-Type": "application/json", "Content-Length": str(len(body))}
+    headers: dict[bytes | str, bytes | str] = {
+        "Host": urlsplit(url).netloc,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+    }
     if secret := settings.on_call_secret.get_secret_value():
         signed = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         headers["X-Triage-Signature"] = f"sha256={signed}"

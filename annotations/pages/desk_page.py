@@ -19,7 +19,7 @@ from annotations.pages import post_text
 from annotations.pages.access import Visitor
 from annotations.pages.forms import FieldError, Typed
 from annotations.pages.rendering import render
-from triage import accounts, queries
+from triage import accounts, incidents, queries
 from triage.accounts import SignedIn
 from triage.db import Case, Judgement
 from triage.deps import NowDep, SessionDep
@@ -93,6 +93,7 @@ def show_desk(
         page=reports,
         pages=desk.report_pages(case),
         judged=first is not None,
+        incidents=incidents.concerning(at.session, case, post.platform, now=at.now),
         **context,
     )
 

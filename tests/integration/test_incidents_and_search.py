@@ -32,6 +32,8 @@ def test_note_is_shown_until_it_ends(client: TestClient, session: Session, peopl
     assert visit.post("/incidents", **form).status_code == 303
     queue = Visit(client, people.moderator)
     assert "Expect grief" in queue.get("/queue").text
+    factories.open_case(session, people)
+    assert "Expect grief" in queue.get(queue.take_next()).text
 
     incident = incidents.recent(session)[0]
     assert incidents.running(session, now=incident.ends_at) == []
