@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from triage import audit, tallies
 
-#: Recomputed each time: the newest seals, and about so many events of the stretch. Some 10 microseconds an event.
-NEWEST_SEALS = 20
+#: Recomputed each time: the newest seals, and about so many events of the stretch. Some 50 microseconds an event.
+NEWEST_SEALS = 5
 STRETCH_EVENTS = 10_000
 
 HOLDS = "triage_audit_chain_holds"

@@ -19,6 +19,7 @@ from sqlalchemy import func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from triage import alerts, audit, backlog, metrics, patrol, tallies
+from triage.attendance import SILENT_AFTER
 from triage.db import Capture, Case, DeadLetter, EventSeal, Post, PostScores, Report, WorkerBeat
 from triage.domain import policy
 from triage.domain.lifecycle import CaseStatus
@@ -30,8 +31,6 @@ from triage.tallies import Key, Told
 
 #: Processes that beat. A lane's name for a worker; the scorer is one that an installation may do without.
 PROCESSES = (*map(str, Lane), "capture", "schedule", "scorer")
-#: As ``workers.beats``: a process silent for this long is gone or stopped.
-SILENT_AFTER = timedelta(seconds=30)
 #: A version that no living process has said again for this long is at work no more.
 _FORGET_VERSION_AFTER = timedelta(seconds=60)
 #: Counts are this many seconds old before they are taken anew, and longer where counting is slow: never more than a
@@ -178,10 +177,10 @@ def _waiting(session: Session, now: datetime) -> Iterator[Metric]:
 
 
 def _processes(session: Session, now: datetime) -> Iterator[Metric]:
-    alive = func.count().filter(WorkerBeat.beat_at > now - SILENT_AFTER)
-    busy = func.min(WorkerBeat.busy_since).filter(WorkerBeat.beat_at > now - SILENT_AFTER)
+    alive = func.count().filter(WorkerBeat.seen_at > now - SILENT_AFTER)
+    busy = func.min(WorkerBeat.busy_since).filter(WorkerBeat.seen_at > now - SILENT_AFTER)
     rows = session.execute(
-        select(WorkerBeat.lane, alive, func.max(WorkerBeat.beat_at), busy).group_by(WorkerBeat.lane)
+        select(WorkerBeat.lane, alive, func.max(WorkerBeat.seen_at), busy).group_by(WorkerBeat.lane)
     ).all()
     living = dict.fromkeys(PROCESSES, 0) | {lane: number for lane, number, _, _ in rows}
     yield _gauge("triage_workers_alive", "Processes that beat in the last 30 seconds", "lane", living)

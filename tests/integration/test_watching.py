@@ -124,7 +124,9 @@ def test_workers_alive_by_lane(client: TestClient, session: Session) -> None:
     now = datetime.now(UTC)
     for pid, silent in ((1, 0), (2, 3600)):
         beat = now - timedelta(seconds=silent)
-        session.add(WorkerBeat(name="worker-live", host="h", pid=pid, lane="live", started_at=beat, beat_at=beat))
+        session.add(
+            WorkerBeat(name="worker-live", host="h", pid=pid, lane="live", started_at=beat, beat_at=beat, seen_at=beat)
+        )
     session.commit()
 
     found = series(client)
