@@ -41,7 +41,7 @@ from triage.domain.words import Operation, ScoringStatus
 MOST_COPIES = 50
 MOST_SIMILAR = 10
 #: Posts that share a run of words with this one, of which the most similar are chosen. A bound for the worst day.
-_CANDIDATES = 2000
+_CANDIDATES = 1000
 _KNOWN = (ScoringStatus.DONE.value, ScoringStatus.FAILED.value)
 #: A referral is about one post and an escalation about one call: each copy gets its own.
 TOGETHER = (Outcome.NO_VIOLATION, Outcome.SAFEGUARD, Outcome.ROUTE_OUT)
