@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, cast, exists, or_, select, true
+from sqlalchemy import ColumnElement, String, and_, cast, exists, literal, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from annotations import follow_ups, keeping, wellbeing
@@ -413,7 +413,7 @@ def _submitted(user: User) -> ColumnElement[bool]:
 
 def _decided(user: User) -> ColumnElement[bool]:
     return exists().where(
-        Decision.case_id == Case.id, Decision.user_id == user.id, _this_round(Case.id, Decision.created_at)
+        Decision.case_id == Case.id, Decision.user_id == user.id, _this_round(Decision.case_id, Decision.created_at)
     )
 
 
@@ -421,14 +421,19 @@ def _this_round(
     case_id: InstrumentedAttribute[uuid.UUID], said_at: InstrumentedAttribute[datetime]
 ) -> ColumnElement[bool]:
     """Said since the case was last reopened: new facts want a new reading, if need be by the same person."""
-    return ~exists().where(Event.case_id == case_id, Event.kind == CaseEvent.REOPENED.value, Event.at > said_at)
+    return ~exists().where(Event.case_id == case_id, _kind(CaseEvent.REOPENED), Event.at > said_at)
+
+
+def _kind(kind: CaseEvent) -> ColumnElement[bool]:
+    """Written into the statement: the planner uses an index of these few events only where it can read which."""
+    return Event.kind == literal(kind.value, literal_execute=True)
 
 
 def _passed(user: User) -> ColumnElement[bool]:
     return exists().where(
         and_(
             Event.case_id == Case.id,
-            Event.kind == CaseEvent.RELEASED.value,
+            _kind(CaseEvent.RELEASED),
             Event.actor_id == cast(user.id, String),
             Event.data["passed"].as_boolean(),
         )

@@ -155,6 +155,22 @@ def test_reopened_case_is_read_anew_even_by_the_same_person(session: Session, pe
     assert (case.outcome, count(session, Decision)) == ("escalate", 2)
 
 
+def test_another_case_that_was_reopened_brings_back_no_case_decided_before(session: Session, people: People) -> None:
+    unsure = judged(session, people.moderator, factories.open_case(session, people), THREAT)
+    other = judged(session, people.second_moderator, factories.open_case(session, people, text="another"))
+    decide(
+        session, people.moderator, unsure, THREAT, outcome=Outcome.SECOND_OPINION, reasons="I do not know this slang"
+    )
+    decide(session, people.second_moderator, other)
+    session.commit()
+
+    cases.advance(session, audit.system("tests"), other, CaseEvent.REOPENED, because="urgent_report")
+    session.commit()
+
+    assert review.claim(session, people.second_moderator, other.id, now=NOW) is other
+    assert review.claim_next(session, people.moderator, now=NOW) is None
+
+
 def test_refer_opens_a_referral_with_the_decision(session: Session, people: People) -> None:
     case = judged(session, people.moderator, factories.open_case(session, people), THREAT)
 

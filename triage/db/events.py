@@ -33,6 +33,9 @@ class Event(Base):
         CheckConstraint(one_of("operation", Operation), "operation"),
         Index(None, "tx", "id"),
         Index(None, "case_id", "id", postgresql_where=text("case_id IS NOT NULL")),
+        # Two kinds that are rare, and asked about at every claim: who gave which case back, which were opened again.
+        Index("ix_events_released", "actor_id", "case_id", postgresql_where=text("kind = 'case.released'")),
+        Index("ix_events_reopened", "case_id", "at", postgresql_where=text("kind = 'case.reopened'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

@@ -22,6 +22,10 @@ _WATCHING = (
     "CREATE INDEX ix_cases_status_tier ON cases (status, tier)",
     "DROP INDEX ix_cases_status",
 )
+_RARE_EVENTS = {
+    "ix_events_released": "(actor_id, case_id) WHERE kind = 'case.released'",
+    "ix_events_reopened": "(case_id, at) WHERE kind = 'case.reopened'",
+}
 _NOT_WATCHING = (
     "CREATE INDEX ix_cases_status ON cases (status)",
     "DROP INDEX ix_cases_status_tier",
@@ -34,6 +38,9 @@ def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     for statement in _WATCHING:
         op.execute(statement)
+    # On a large installation build these by hand before, CONCURRENTLY: writers of the log wait for them otherwise.
+    for name, columns in _RARE_EVENTS.items():
+        op.execute(f"CREATE INDEX IF NOT EXISTS {name} ON events {columns}")
     op.add_column(
         "partners", sa.Column("score_quota_per_day", sa.Integer(), server_default=sa.text("100000"), nullable=False)
     )
@@ -50,6 +57,8 @@ def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     for statement in _NOT_WATCHING:
         op.execute(statement)
+    for name in _RARE_EVENTS:
+        op.execute(f"DROP INDEX {name}")
     op.drop_column("worker_beats", "seen_at")
     op.alter_column("partner_usage", "reports", server_default=None)
     op.drop_column("partner_usage", "scores")
