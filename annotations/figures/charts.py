@@ -11,7 +11,6 @@ from annotations.figures.reading import Bin, Flow, Trend
 
 WIDTH = 320
 _ROW = 24
-_LEFT = 96
 _PLOT = 150
 
 
@@ -60,14 +59,19 @@ class Chart:
     width: int = WIDTH
 
 
-def stacked(rows: Mapping[str, Mapping[str, int]], parts: Mapping[str, tuple[str, str]], summary: str) -> Chart:
-    """Rows of boxes end to end; ``parts`` gives each part's kind and words, in order. The sum stands at the end."""
+def stacked(
+    rows: Mapping[str, Mapping[str, int]], parts: Mapping[str, tuple[str, str]], summary: str, *, left: int = 40
+) -> Chart:
+    """Rows of boxes end to end; ``parts`` gives each part's kind and words, in order.
+
+    The sum stands at the end; ``left`` is the room for names.
+    """
     chart = Chart(height=_ROW * len(rows) + 4, summary=summary, legend=list(parts.values()))
     most = max((sum(row.values()) for row in rows.values()), default=0) or 1
-    room = WIDTH - _LEFT - 44
+    room = WIDTH - left - 44
     for number, (name, row) in enumerate(rows.items()):
-        x, y = float(_LEFT), number * _ROW + 4.0
-        chart.labels.append(Label(_LEFT - 6, y + 13, name, "end"))
+        x, y = float(left), number * _ROW + 4.0
+        chart.labels.append(Label(left - 6, y + 13, name, "end"))
         for part, (kind, _) in parts.items():
             width = room * row.get(part, 0) / most
             if width:
@@ -78,7 +82,7 @@ def stacked(rows: Mapping[str, Mapping[str, int]], parts: Mapping[str, tuple[str
 
 
 def bars(rows: Mapping[str, int], summary: str) -> Chart:
-    return stacked({name: {"n": n} for name, n in rows.items()}, {"n": ("s1", "")}, summary)
+    return stacked({name: {"n": n} for name, n in rows.items()}, {"n": ("s1", "")}, summary, left=138)
 
 
 def flow(flows: Sequence[Flow], form: str, summary: str) -> Chart:

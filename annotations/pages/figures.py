@@ -160,7 +160,7 @@ def _flow(figures: Figures) -> Panel:
 def _outcomes(figures: Figures) -> Panel:
     rows = {OUTCOMES[outcome][0]: n for outcome, n in figures.outcomes.items()}
     table = Table("outcomes", "What was decided", ("Outcome", "Decisions"), list(rows.items()))
-    picture = charts.bars({_short(name): n for name, n in rows.items()}, "Decisions by outcome")
+    picture = charts.bars(rows, "Decisions by outcome")
     return Panel(table, "No outcome is a target. A rise in referrals is not a success.", [("", picture)])
 
 
@@ -245,8 +245,3 @@ def _places(figures: Figures) -> Panel:
 
 def _percent(hits: int, n: int) -> str:
     return f"{100 * hits / n:.0f} %" if n else "-"
-
-
-def _short(name: str) -> str:
-    """An outcome beside its bar; the table has it in full."""
-    return name if len(name) <= 14 else name[:13].rstrip() + "…"
