@@ -167,7 +167,8 @@ def test_pages_name_nobody_and_keep_the_decision_back(client: TestClient, sessio
     day = f"{_now():%Y-%m-%d}"
 
     assert visit.post("/scrutiny", frame_from="x", frame_to=day, wanted="5").status_code == 422
-    sample = visit.post("/scrutiny", frame_from=f"{_now() - DAY:%Y-%m-%d}", frame_to=day, wanted="5", seed="s").headers["location"]
+    drawn_ = visit.post("/scrutiny", frame_from=f"{_now() - DAY:%Y-%m-%d}", frame_to=day, wanted="5", seed="s")
+    sample = drawn_.headers["location"]
     (item,) = session.scalars(select(ScrutinyItem)).all()
     path = f"/scrutiny/items/{item.id}"
     assert path in visit.get(sample).text
