@@ -23,6 +23,8 @@ from triage.db.migrate import upgrade
 from triage.db.session import engine, transaction
 
 _AT_ONCE = 1000
+_NUMBER = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
+_SIZE = "SELECT pg_database_size(current_database())"
 _WORDS = "see you at the bus stop at half three and bring your friends because you will need them all of the time"
 
 
@@ -54,6 +56,7 @@ def _one(query: str) -> int:
 
 def _print(name: str, value: float, unit: str) -> None:
     sys.stdout.write(f"{name:<40}{value:>14,.1f} {unit}\n")
+    sys.stdout.flush()
 
 
 def run(number: int) -> None:
@@ -64,13 +67,14 @@ def run(number: int) -> None:
         with installation(folder / "one"):
             upgrade()
             wal = _one("SELECT pg_current_wal_insert_lsn() - '0/0'")
+            empty, numbers = _one(_SIZE), _one(_NUMBER)
             _fill(number)
             _print("reports", number, "")
             _print("WAL of a post", (_one("SELECT pg_current_wal_insert_lsn() - '0/0'") - wal) / number, "bytes")
-            _print("database", _one("SELECT pg_database_size(current_database())") / 1e6, "MB")
-            _print("database, of a post", _one("SELECT pg_database_size(current_database())") / number, "bytes")
+            _print("database", _one(_SIZE) / 1e6, "MB")
+            _print("database, of a post", (_one(_SIZE) - empty) / number, "bytes")
             _print("events of a post", _one("SELECT count(*) FROM events") / number, "")
-            _print("transactions of a post", _one("SELECT pg_snapshot_xmax(pg_current_snapshot())::text") / number, "")
+            _print("transactions of a post", (_one(_NUMBER) - numbers) / number, "")
             _print("Redis", queue.connection().info("memory")["used_memory"] / 1e6, "MB")
             _print("triage backup", _triage("backup", str(folder / "backup")), "s")
         size = sum(file.stat().st_size for file in (folder / "backup").rglob("*") if file.is_file())
