@@ -13,8 +13,10 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    Text,
     any_,
     bindparam,
+    column,
     func,
     literal,
     or_,
@@ -23,7 +25,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -148,12 +150,10 @@ def _exact(post_id: uuid.UUID, same: str) -> Select[Any]:
 def _similar(post_id: uuid.UUID, same: str, sketch: Sequence[int]) -> Select[Any]:
     """Those that share most of the hashes, of a bounded number that share any."""
     wanted = bindparam("sketch", list(sketch), type_=ARRAY(BigInteger))
-    sharing = (
-        select(PostWords.post_id, PostWords.copy_sha256, PostWords.sketch)
-        .where(PostWords.sketch.overlap(wanted), PostWords.copy_sha256 != same, PostWords.post_id != post_id)
-        .limit(_CANDIDATES)
-        .subquery()
+    found = func.posts_sharing_runs(wanted, _CANDIDATES).table_valued(
+        column("post_id", UUID(as_uuid=True)), column("copy_sha256", Text), column("sketch", ARRAY(BigInteger))
     )
+    sharing = select(found).where(found.c.copy_sha256 != same, found.c.post_id != post_id).subquery()
     value = func.unnest(sharing.c.sketch).table_valued("value").render_derived()
     mine = value.c.value == any_(wanted)
     shared = select(func.count()).select_from(value).where(mine).correlate(sharing).scalar_subquery()
