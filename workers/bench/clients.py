@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+#: The web process closes a connection that lay idle for five.
+_STALE_SECONDS = 3.0
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -32,9 +34,12 @@ class Caller:
     address: str
     headers: Mapping[str, str]
     _connection: http.client.HTTPConnection | None = field(default=None, init=False)
+    _used: float = field(default=0.0, init=False)
 
     def call(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
         """One request; a broken connection is an answer too."""
+        if time.monotonic() - self._used > _STALE_SECONDS:
+            self.close()  # the server is about to; a browser would notice, and send again
         if self._connection is None:
             self._connection = http.client.HTTPConnection(self.address, timeout=120)
         began = time.perf_counter()
@@ -42,6 +47,7 @@ class Caller:
             self._connection.request(method, path, body, {**self.headers, **(headers or {})})
             answer = self._connection.getresponse()
             read = answer.read()
+            self._used = time.monotonic()
             return Answer(answer.status, read, answer.headers.get("location", ""), time.perf_counter() - began)
         except (OSError, http.client.HTTPException):
             self.close()
