@@ -34,7 +34,7 @@ from triage.db import (
 from triage.domain import reliability
 from triage.domain.desk import Confidence, PassReason, Verdict
 from triage.domain.lifecycle import CaseEvent
-from triage.domain.words import Stage
+from triage.domain.words import PartnerKind, Stage
 from triage.queries import MachineView, ReportLine
 
 REPORTS_A_PAGE = 20
@@ -60,12 +60,14 @@ class DeskView:
     draft_stage: Stage | None
     draft: Mapping[str, Sequence[str]]
     draft_saved_at: datetime | None
+    #: Organisations a referral can go to, by name.
+    recipients: tuple[tuple[uuid.UUID, str], ...]
 
 
 def read_desk(session: Session, user: User, case: Case) -> DeskView:
-    """The post and what this reader left unsent, in one query."""
-    post, capture, draft, handles_shown, dialect = session.execute(
-        select(Post, Capture, Draft, _asked_for_handles(case, user), _passed_for_dialect(case))
+    """The post, what this reader left unsent, and whom a referral can go to, in one query."""
+    post, capture, draft, handles_shown, dialect, recipients = session.execute(
+        select(Post, Capture, Draft, _asked_for_handles(case, user), _passed_for_dialect(case), _recipients())
         .outerjoin(Capture, Capture.post_id == Post.id)
         .outerjoin(Draft, (Draft.case_id == case.id) & (Draft.user_id == user.id))
         .where(Post.id == case.post_id)
@@ -84,7 +86,14 @@ def read_desk(session: Session, user: User, case: Case) -> DeskView:
         draft_stage=Stage(draft.stage) if draft else None,
         draft=draft.fields if draft else {},
         draft_saved_at=draft.saved_at if draft else None,
+        recipients=tuple((uuid.UUID(row["id"]), row["name"]) for row in recipients or ()),
     )
+
+
+def _recipients() -> ScalarSelect[Any]:
+    row = func.jsonb_build_object("id", Partner.id, "name", Partner.name)
+    may_receive = Partner.active & (Partner.kind != PartnerKind.SCRUTINEER.value)
+    return select(func.jsonb_agg(aggregate_order_by(row, Partner.name))).where(may_receive).scalar_subquery()
 
 
 def _asked_for_handles(case: Case, user: User) -> ColumnElement[bool]:

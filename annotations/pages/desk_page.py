@@ -111,7 +111,7 @@ def _revealed(at: Desk, case: Case, post: DeskView, shown: str, first: Judgement
         "comparison": compare(first.codes, machine),
         "copies": copies.like(at.session, case.post_id, post.text, now=at.now),
         "earlier": queries.earlier_decisions(at.session, case.id),
-        "recipients": queries.recipients(at.session),
+        "recipients": post.recipients,
         "legal_bases": legal.citable(at.now.date()),
     }
 
