@@ -213,6 +213,7 @@ def fill(session: Session) -> dict[str, int]:
     some = (
         select(literal(1).label("one"))
         .where(_OPEN, Case.queue == names.c.name)
+        .order_by(Case.band, Case.deadline_at)  # that of the queue's index: else all cases are read for a short queue
         .correlate(names)
         .limit(COUNTED + 1)
         .lateral("some")
