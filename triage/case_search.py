@@ -19,6 +19,8 @@ from triage.domain.errors import Forbidden, InvalidInput
 from triage.domain.words import Operation, Purpose, Role
 
 MOST = 50
+#: More cases than this with the words asked for are too many to look through.
+TOO_MANY = 5000
 _LONGEST = 200
 MAY_SEARCH = (Role.MODERATOR, Role.APPROVER, Role.SAFEGUARDING, Role.AUDITOR)
 #: Reading what people wrote without having a case of it in hand is more intrusive.
@@ -47,7 +49,7 @@ def search(session: Session, user: User, wanted: str, *, in_posts: bool, purpose
 
     Raises:
         Forbidden: the user's roles do not allow it.
-        InvalidInput: nothing was asked for, or too much, or the purpose is missing.
+        InvalidInput: nothing was asked for, or too much, too many cases fit, or the purpose is missing.
     """
     accounts.require(user, *MAY_SEARCH)
     if in_posts and not {str(role) for role in MAY_SEARCH_WORDS} & set(user.roles):
@@ -63,19 +65,12 @@ def search(session: Session, user: User, wanted: str, *, in_posts: bool, purpose
 
 
 def _find(session: Session, wanted: str, *, in_posts: bool) -> list[Found]:
-    words = func.websearch_to_tsquery("simple", wanted)
-    fits: ColumnElement[bool] = CaseWords.about.op("@@")(words)
-    if in_posts:
-        fits = or_(fits, CaseWords.post.op("@@")(words))
-    query = (
-        select(Case, Post.platform)
-        .join(Post, Post.id == Case.post_id)
-        .join(CaseWords, CaseWords.case_id == Case.id)
-        .where(fits)
-    )
+    query = select(Case, Post.platform).join(Post, Post.id == Case.post_id).order_by(Case.id.desc()).limit(MOST)
     if wanted.isdecimal() and wanted.isascii() and len(wanted) <= 15:
-        query = select(Case, Post.platform).join(Post, Post.id == Case.post_id).where(Case.number == int(wanted))
-    rows = session.execute(query.order_by(Case.id.desc()).limit(MOST))
+        query = query.where(Case.number == int(wanted))
+    else:
+        query = query.where(Case.id.in_(_with_words(session, wanted, in_posts=in_posts)))
+    rows = session.execute(query)
     return [
         Found(
             id=case.id,
@@ -89,6 +84,19 @@ def _find(session: Session, wanted: str, *, in_posts: bool) -> list[Found]:
         )
         for case, platform in rows
     ]
+
+
+def _with_words(session: Session, wanted: str, *, in_posts: bool) -> list[uuid.UUID]:
+    """The newest cases with these words. Found first and ordered then: asked for in order, a rare word would be looked
+    for case by case through all of them."""
+    words = func.websearch_to_tsquery("simple", wanted)
+    fits: ColumnElement[bool] = CaseWords.about.op("@@")(words)
+    if in_posts:
+        fits = or_(fits, CaseWords.post.op("@@")(words))
+    ids = session.scalars(select(CaseWords.case_id).where(fits).limit(TOO_MANY + 1)).all()
+    if len(ids) > TOO_MANY:
+        raise InvalidInput(f"More than {TOO_MANY:,} cases fit: add another word", field="q")
+    return sorted(ids, reverse=True)[:MOST]
 
 
 def _log(

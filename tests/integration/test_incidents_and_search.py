@@ -122,3 +122,15 @@ def test_handles_are_not_searched(session: Session, people: People) -> None:
 
     for role in (people.moderator, people.approver):
         assert case_search.search(session, role, "nightowl", in_posts=False, purpose=None) == []
+
+
+def test_word_that_fits_too_many_is_refused(
+    client: TestClient, session: Session, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case_search, "TOO_MANY", 1)
+    for words in ("one", "two"):
+        factories.open_case(session, people, text=words)
+
+    answer = Visit(client, people.moderator).post("/search", q="chirper")
+
+    assert (answer.status_code, "add another word" in answer.text) == (422, True)
