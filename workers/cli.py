@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -23,11 +22,9 @@ from triage.domain.errors import InvalidInput, NotFound, TriageError
 from triage.domain.words import PartnerKind, Role
 from triage.queue import Bell
 from triage.settings import Settings, current
-from workers import backup as backups
 from workers import demo as demonstration
 from workers import demo_day, demo_stage, imports, schedule, up
 from workers import doctor as examination
-from workers import scorer as serving
 from workers.bench.command import bench_pipeline
 
 app = typer.Typer(
@@ -65,6 +62,8 @@ def start_all() -> None:
 @app.command()
 def web() -> None:
     """Serve the API and the pages."""
+    import uvicorn  # noqa: PLC0415 -- slow import
+
     settings = current()
     uvicorn.run("workers.web:app", host=settings.host, port=settings.port, log_config=None, access_log=False)
 
@@ -81,6 +80,8 @@ def worker(bell: Bell, burst: bool = False) -> None:
 @app.command()
 def scorer() -> None:
     """Serve scores: our own address, OpenAI's /v1/moderations and Perspective's comments:analyze."""
+    from workers import scorer as serving  # noqa: PLC0415 -- slow import
+
     log.configure()
     serving.run()
 
@@ -108,6 +109,8 @@ def migrate(
 @app.command()
 def backup(folder: Annotated[Path, typer.Argument(file_okay=False, help="A new or empty folder")]) -> None:
     """Back up database and evidence while the service runs; as the owner. Exit status 1 if evidence was lost before."""
+    from workers import backup as backups  # noqa: PLC0415 -- slow import
+
     made = backups.take(folder)
     rows = made.rows
     typer.echo(f"{rows['reports']:,} reports, {rows['events']:,} events and {made.evidence_files:,} files of evidence")
@@ -127,6 +130,8 @@ def restore(
     check: Annotated[bool, typer.Option("--check", help="Only read the backup and say whether it is whole")] = False,
 ) -> None:
     """Restore a backup into an empty installation, and prove it; as the owner. Then `triage migrate --app-role`."""
+    from workers import backup as backups  # noqa: PLC0415 -- slow import
+
     if check:
         typer.echo(f"Whole, made {backups.check(folder).made_at}")
         return
