@@ -7,6 +7,7 @@ serves it from there (docs/decisions/0009-metrics.md).
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from triage.domain.lifecycle import Outcome
 from triage.domain.scores import NotAssessed
 from triage.domain.words import Lane
 
@@ -70,6 +71,8 @@ UNFINISHED, PUT_OFF = "unfinished", "put_off"
 
 def _start_at_nothing() -> None:
     """A series is there from the start: one that appears with its first count was never 0."""
+    for outcome in Outcome:
+        decisions.labels(outcome)
     for lane in map(str, Lane):
         for histogram in (batch_posts, model_seconds, batch_seconds, opening_seconds):
             histogram.labels(lane)
