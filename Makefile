@@ -31,7 +31,7 @@ demo-day: setup ## a working day on invented posts, played on the running servic
 pictures: setup ## draw the pages of docs/images anew from demonstration data
 	@chromium=$$(scripts/chromium) && TRIAGE_CHROMIUM="$$chromium" $(BIN)/python -m tests.pictures
 
-soak: setup ## reports arrive while processes are killed at random; SECONDS=600, and SEED to repeat a run
+soak: setup ## reports arrive while everything breaks at random; SECONDS=600, and SEED to repeat a run
 	@$(BIN)/python -m tests.soak
 
 check: $(PYTHON_READY) ## format, lint, import contracts, types

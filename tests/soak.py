@@ -1,4 +1,4 @@
-"""``make soak``: reports keep arriving while processes are killed at random; at the end the three promises hold.
+"""``make soak``: reports keep arriving while everything breaks at random; at the end the three promises hold.
 
     SECONDS=600 SEED=1 make soak
 
@@ -19,32 +19,45 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import func, select
+from redis.exceptions import RedisError
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from tests.fault.promises import all_open, assert_kept, count
 from tests.fault.service import Partner, children, up
 from tests.people import add_people
 from triage import queue
-from triage.db import Case, DeadLetter, Event, EventSeal, PostScores
+from triage.db import Case, DeadLetter, Event, EventSeal, Post, PostScores
 from triage.db.migrate import upgrade
 from triage.db.session import engine, transaction
 from workers.embedded import EmbeddedServers
 
 SETTLED_SECONDS = 600
-#: Of 100 blows so many each. Workers most, because most happens in them; PostgreSQL seldom, because it recovers slowly.
+#: Of 100 blows so many each: what is struck, and how. Workers most, because most happens in them; PostgreSQL seldom,
+#: because it recovers slowly.
 BLOWS = {
-    "worker bulk": 30,
-    "worker live": 20,
-    "web": 15,
-    "schedule": 10,
-    "Redis": 10,
-    "Redis flushed": 10,
-    "PostgreSQL": 5,
+    ("worker bulk", "killed"): 20,
+    ("worker live", "killed"): 15,
+    ("worker bulk", "stopped for seconds"): 7,
+    ("web", "killed"): 10,
+    ("web", "stopped for seconds"): 3,
+    ("schedule", "killed"): 7,
+    ("Redis", "killed"): 6,
+    ("Redis", "restarted"): 5,
+    ("Redis", "stopped for seconds"): 5,
+    ("Redis", "flushed"): 6,
+    ("PostgreSQL", "killed"): 3,
+    ("PostgreSQL", "restarted"): 3,
+    ("PostgreSQL", "stopped for seconds"): 2,
+    ("clock", "put forward"): 4,
+    ("clock", "put back"): 4,
 }
 _SERVERS = {"Redis": "redis", "PostgreSQL": "postgres"}
+#: The end in good order that each server knows.
+_GENTLY = {"Redis": signal.SIGTERM, "PostgreSQL": signal.SIGINT}
 #: A mean of so many seconds between two blows, and between two of a reporter's requests.
 BETWEEN_BLOWS, BETWEEN_REQUESTS = 6.0, 1.0
 SETTINGS = {
@@ -85,26 +98,62 @@ class Soak:
             self.failures.append(error)
 
     def strike(self, chance: random.Random) -> None:
-        """Kill, or flush, one thing chosen by chance. Servers are started again as `triage up` would."""
-        what = chance.choices(list(BLOWS), list(BLOWS.values()))[0]
-        if what == "Redis flushed":
-            queue.connection().flushall()
-        elif what in ("Redis", "PostgreSQL"):
-            os.kill(self.servers.pids[_SERVERS[what]], signal.SIGKILL)
-            time.sleep(chance.uniform(0.0, 3.0))
-            while not self.servers.restart_ended():
-                time.sleep(0.05)
-            engine().dispose()
-        else:
-            process = children(self.supervisor).get(what)
-            if process is None:  # it is being started again
-                return
-            os.kill(process, signal.SIGKILL)
-        self.blows[what] += 1
+        """Break one thing chosen by chance. Servers are started again as `triage up` would."""
+        what, how = chance.choices(list(BLOWS), list(BLOWS.values()))[0]
+        try:
+            struck = self._strike(what, how, chance.uniform(0.0, 4.0))
+        except (DBAPIError, RedisError):  # it was recovering from the last blow
+            return
+        self.blows[f"{what} {how}"] += struck
+
+    def _strike(self, what: str, how: str, seconds: float) -> bool:
+        """Whether there was anything to strike: a process may be being started again."""
+        match how:
+            case "flushed":
+                queue.connection().flushall()
+            case "put forward" | "put back":
+                _step_clock(timedelta(hours=-2 if how == "put forward" else 2))
+            case "stopped for seconds":
+                return self._stop(what, seconds)
+            case _ if what in _SERVERS:
+                os.kill(self.servers.pids[_SERVERS[what]], signal.SIGKILL if how == "killed" else _GENTLY[what])
+                time.sleep(seconds)
+                while not self.servers.restart_ended():
+                    time.sleep(0.05)
+                engine().dispose()
+            case _:
+                return _signal(children(self.supervisor).get(what), signal.SIGKILL)
+        return True
+
+    def _stop(self, what: str, seconds: float) -> bool:
+        """Neither dead nor alive: as a machine that is frozen, or moved."""
+        process = self.servers.pids[_SERVERS[what]] if what in _SERVERS else children(self.supervisor).get(what)
+        if not _signal(process, signal.SIGSTOP):
+            return False
+        time.sleep(seconds)
+        return _signal(process, signal.SIGCONT)
 
     @property
     def accepted(self) -> list[str]:
         return [report for partner in self.partners for report in partner.accepted]
+
+
+def _signal(process: int | None, number: signal.Signals) -> bool:
+    """Whether there was such a process."""
+    if process is None:
+        return False
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _step_clock(left: timedelta) -> None:
+    """What a step leaves behind, as nobody here may set the clock: leases that end in hours, or that are over."""
+    with transaction() as session:
+        held = Post.scoring_lease_until.is_not(None)
+        session.execute(update(Post).where(held).values(scoring_lease_until=Post.scoring_lease_until + left))
 
 
 def _words(chance: random.Random) -> str:
@@ -170,7 +219,7 @@ def _table(soak: Soak, seconds: float, settled: float) -> list[tuple[str, str]]:
     return [
         ("seed", f"{soak.seed}"),
         ("seconds of reports and blows", f"{seconds:.0f}"),
-        ("blows", f"{soak.blows.total()} ({', '.join(f'{n} {what}' for what, n in soak.blows.most_common())})"),
+        ("blows", f"{soak.blows.total()}: " + ", ".join(f"{what} {n} x" for what, n in soak.blows.most_common())),
         (
             "requests sent again",
             f"{again.total()} ({', '.join(f'{n} x {_status(s)}' for s, n in sorted(again.items()))})",
@@ -206,8 +255,9 @@ def main() -> None:
             settled = _soak(soak, seconds)
             assert not soak.failures, soak.failures
             assert_kept(soak.accepted)
+            print("\n| | |\n|---|---|")  # noqa: T201 -- for docs/reliability.md
             for name, value in _table(soak, seconds, settled):
-                print(f"{name:<40}{value}", flush=True)  # noqa: T201 -- as above
+                print(f"| {name} | {value} |", flush=True)  # noqa: T201 -- as above
     except BaseException:
         shutil.copy(folder / "log", Path(tempfile.gettempdir()) / "triage-soak.log")
         print(f"soak: FAILED, SEED={seed}; the service's log: {tempfile.gettempdir()}/triage-soak.log", file=sys.stderr)  # noqa: T201 -- as above
