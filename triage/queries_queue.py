@@ -274,7 +274,7 @@ class Call:
     failure: str | None
 
 
-def calls(session: Session, *, limit: int = 10) -> Sequence[Call]:
+def calls(session: Session, *, limit: int = 3) -> Sequence[Call]:
     """The threats to life that nobody has looked at, the first due first."""
     newest = (
         select(Alert.delivered_at, Alert.step, Alert.failure)
