@@ -142,9 +142,10 @@ def refer(page: Page, home: str, recipient: str) -> int:
 def approve(page: Page, home: str) -> None:
     page.goto(f"{home}/approvals")
     page.click("tbody a")
+    page.wait_for_selector("button:has-text('Approve and send')")
     for box in page.locator("input[name^=checked_]").all():
         box.check()
-    page.click("text=Approve and send")
+    page.click("button:has-text('Approve and send')")
     page.wait_for_selector("text=Approved referrals")
 
 

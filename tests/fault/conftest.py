@@ -19,7 +19,8 @@ _IMPATIENT = {"TRIAGE_SCORING_LEASE_SECONDS": "3", "TRIAGE_SCORING_RETRY_SECONDS
 def servers() -> Iterator[EmbeddedServers]:
     """In place of the run's: what a killed one had acknowledged is there when it is back, as in production."""
     folder = Path(tempfile.mkdtemp(prefix="triage-fault-"))
-    with installation(folder, **_IMPATIENT) as running:
+    # `triage up` locks the servers of its data folder: these have their own.
+    with installation(folder, TRIAGE_DATA_DIR=str(folder / "data"), **_IMPATIENT) as running:
         upgrade()
         yield running
     shutil.rmtree(folder)
