@@ -1,6 +1,6 @@
 """How far the reports of an organisation were borne out, as a bounded figure and in words.
 
-The model is Discourse's bonus for the accuracy of flags (docs/decisions/0012-case-page.md): nothing below six decided
+The model is Discourse's bonus for the accuracy of flags (docs/decisions/0015-case-page.md): nothing below six decided
 cases, a pivot at seven of ten, and weight that grows with the logarithm of how many were decided. It is about an
 organisation and its reports. There is none for a private person.
 """
