@@ -102,7 +102,8 @@ def test_threat_deep_in_a_long_post_is_found(pipeline: Pipeline) -> None:
     assert assess(long_post).flagged
     assert not assess(only_filler).flagged
     strongest = next(span for span in long_post.evidence if span.source == "model")
-    assert len(filler) <= strongest.start < strongest.end <= len(filler + threat)
+    near = 600  # characters, about a window: a word beside the threat may carry it (docs/evaluation.md, "Round 5")
+    assert len(filler) - near <= strongest.start < strongest.end <= len(filler + threat) + near
 
 
 @settings(max_examples=25, deadline=None)

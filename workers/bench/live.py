@@ -37,10 +37,12 @@ class _Reporters:
     errors: int = 0
     over: threading.Event = field(default_factory=threading.Event)
     _local: threading.local = field(default_factory=threading.local)
+    _callers: list[clients.Caller] = field(default_factory=list)
 
     def report(self, number: int) -> None:
         if not hasattr(self._local, "caller"):
             self._local.caller = clients.partner(self.place.address, self.place.key)
+            self._callers.append(self._local.caller)
         body = posts.report(next(posts.composed(1, start=_FIRST + number)))
         answer = self._local.caller.call("POST", "/api/v1/reports", body)
         if answer.status == 202:
@@ -56,6 +58,8 @@ class _Reporters:
                 threads.submit(self.report, number)
                 number += 1
                 due += chance.expovariate(self.rate)
+        for caller in self._callers:  # their threads have ended
+            caller.close()
 
     def go_on(self, seconds: float, cases: int) -> None:
         """Let so many seconds go by, and more until so many cases were seen in all."""
