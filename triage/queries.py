@@ -31,15 +31,6 @@ from triage.domain.scores import EvidenceSpan
 from triage.domain.taxonomy import Tier
 from triage.domain.words import PartnerKind, ReferralStatus, Stage
 
-#: Waiting cases are counted no further on a page: of a million the count takes longer than all the rest of it.
-COUNTED = 10_000
-
-
-def open_count(session: Session, *, most: int = COUNTED) -> int:
-    """How many cases wait for a person; ``most`` + 1 where they are more than ``most``."""
-    some = select(Case.id).where(Case.status == CaseStatus.OPEN.value).limit(most + 1).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
-
 
 @dataclass(frozen=True, slots=True)
 class ReportLine:
@@ -119,18 +110,6 @@ class MachineView:
     evidence: tuple[EvidenceSpan, ...]
     policy_version: str
     pipeline_version: str
-
-
-def machine_view(session: Session, case_id: uuid.UUID) -> MachineView | None:
-    """The newest assessment of a case with its scores."""
-    row = session.execute(
-        select(AssessmentRow, PostScores)
-        .join(PostScores, PostScores.id == AssessmentRow.scores_id)
-        .where(AssessmentRow.case_id == case_id)
-        .order_by(AssessmentRow.id.desc())
-        .limit(1)
-    ).first()
-    return machine_of(*row) if row else None
 
 
 def machine_of(assessment: AssessmentRow, scores: PostScores) -> MachineView:

@@ -64,11 +64,6 @@ def mask_handles(text: str) -> str:
     return _HANDLE.sub(lambda found: found[0][:2] + "\u2022" * (len(found[0]) - 2), text)
 
 
-def has_handles(text: str) -> bool:
-    """Whether ``mask_handles`` would cover anything."""
-    return _HANDLE.search(text) is not None
-
-
 def footnotes(text: str, evidence: Sequence[EvidenceSpan]) -> list[Footnote]:
     """The spans that lie in the text, numbered in reading order."""
     return [

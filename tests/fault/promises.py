@@ -6,6 +6,7 @@ The service may still be running: whoever asks waits first until the work is don
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -109,4 +110,4 @@ def _assert_a_person_can_see_it(session: Session) -> None:
         assert (assessed, bool(labels), not_assessed is None) in ((True, True, True), (False, False, False))
         assert scoring in ("done", "failed") or (scoring, not_assessed) == ("wanted", NotAssessed.NO_WORKER.value)
     opened = sum(row.status == CaseStatus.OPEN.value for row in rows)
-    assert queries.open_count(session) == opened
+    assert queries.counts(session, now=datetime.now(UTC)).open == opened

@@ -7,13 +7,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from annotations import review
+from annotations import desk, review
 from annotations.review import View
 from tests.factories import scores
 from tests.fault import hands
 from tests.fault.promises import assert_kept, count
 from tests.people import People
-from triage import attendance, queries
+from triage import attendance
 from triage.db import Case, Decision, Judgement, Post, WorkerBeat
 from triage.db.session import transaction
 from triage.domain.lifecycle import Outcome
@@ -106,7 +106,7 @@ def test_scores_that_come_late_lose_nothing_that_a_person_did(people: People, se
     session.expire_all()
     assert (decided.status, decided.outcome, decided.assessed) == ("decided", "no_violation", True)
     assert (held.status, held.lease_user_id, held.assessed) == ("open", people.moderator.id, True)
-    shown = queries.machine_view(session, held.id)
+    shown = desk.read_opinions(session, people.moderator, held).machine
     assert shown is not None
     assert shown.assessed
     review.decide(session, people.moderator, held.id, HARMLESS, **harmless)

@@ -11,10 +11,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
+from annotations import desk
 from tests.factories import accept, scores
 from tests.people import People
 from tests.visiting import Visit
-from triage import assessment, audit, capture, dead_letters, queries, queue
+from triage import assessment, audit, capture, dead_letters, queue
 from triage.assessment import Claimed
 from triage.db import AssessmentRow, Capture, Case, DeadLetter, Event, Post, PostScores
 from triage.db.session import session_factory
@@ -91,7 +92,7 @@ def test_second_scoring_updates_the_one_case(session: Session, people: People) -
     session.refresh(case)
     assert (case.assessed, case.tier, case.codes, case.status) == (True, "P1", ["TTL"], "open")
     assert session.scalar(select(func.count()).select_from(Case)) == 1
-    view = queries.machine_view(session, case.id)
+    view = desk.read_opinions(session, people.moderator, case).machine
     assert view is not None
     assert (view.assessed, view.pipeline_version) == (True, "t")
     kinds = session.scalars(select(Event.kind).where(Event.case_id == case.id).order_by(Event.id)).all()

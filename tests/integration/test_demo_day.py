@@ -57,7 +57,7 @@ def test_day_plays_through(scored: str, session: Session) -> None:
     assert session.scalars(select(Referral.status).order_by(Referral.id)).all() == ["rejected", "collected"]
     assert said[-1] == "The day is over: 10 cases decided."
     assert any("decided by machines: none" in line for line in said)
-    assert queries.open_count(session) == 0
+    assert queries.counts(session, now=datetime.now(UTC)).open == 0
     assert session.scalar(select(func.count()).select_from(Case)) == 11  # the analyst's waits for its capture
     assert session.scalars(select(Event.id).where(Event.kind == "case.read").limit(1)).all()
     told = " ".join(said)

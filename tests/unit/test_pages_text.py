@@ -107,4 +107,3 @@ def test_handle_is_masked(handle: str, shown: str) -> None:
 )
 def test_handles_in_a_text_are_covered_and_no_offset_moves(text: str, shown: str) -> None:
     assert post_text.mask_handles(text) == shown
-    assert post_text.has_handles(text) == (text != shown)
