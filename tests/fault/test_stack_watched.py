@@ -83,7 +83,6 @@ def told(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> 
             "scorer_port": str(scorer),
             "capture_hosts": "localhost",
             "capture_allow_private": "true",
-            "data_dir": str(servers.wanted.parent / "up"),
         }
         with session_factory()() as session:
             people = add_people(session)
